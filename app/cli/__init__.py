@@ -1,0 +1,1 @@
+"""The `ffgrid` command."""

@@ -1,0 +1,1 @@
+"""Ring 1: what lives in Redis. The only code that touches Redis."""

@@ -1,0 +1,58 @@
+"""One way to open Redis: timeouts, retries and pool sizes are decided here.
+
+redis-py 8 gives up on any read after 5 s and repeats commands by itself. Both are wrong for a blocking
+read, and the second would be wrong for any write that is not idempotent (all of ours are).
+"""
+
+from __future__ import annotations
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, RedisError, TimeoutError
+
+BLOCK = 2.0  # seconds a blocking read waits
+SCHEMES = ("redis://", "rediss://", "unix://")
+
+# What a caller should take for "the queue cannot be reached": it may answer later.
+UNREACHABLE = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+
+__all__ = ["BLOCK", "UNREACHABLE", "BadURL", "RedisError", "check", "open_blocking", "open_commands"]
+
+
+class BadURL(ValueError):
+    """The Redis URL cannot be used."""
+
+
+def check(url: str) -> str:
+    """The URL, if its scheme is one that is served. Raises BadURL."""
+    if not url.startswith(SCHEMES):
+        raise BadURL(f"cannot use the Redis URL {url!r}: expected one that starts with {', '.join(SCHEMES)}")
+    return url
+
+
+def open_commands(url: str, connections: int = 64) -> Redis:
+    """A client for commands that answer at once; a lost connection is tried again within a second."""
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3)
+    pool: ConnectionPool = ConnectionPool.from_url(
+        check(url),
+        max_connections=connections,
+        socket_timeout=5.0,
+        socket_connect_timeout=1.0,
+        retry=retry,
+        health_check_interval=0,
+    )
+    return Redis.from_pool(pool)
+
+
+def open_blocking(url: str, connections: int = 4096) -> Redis:
+    """A client for reads that block up to BLOCK seconds; errors reach the caller at once."""
+    pool: ConnectionPool = ConnectionPool.from_url(
+        check(url),
+        max_connections=connections,
+        socket_timeout=BLOCK + 5.0,
+        socket_connect_timeout=1.0,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return Redis.from_pool(pool)

@@ -1,0 +1,189 @@
+"""Jobs from the coordinator's side: submit, look, list, cancel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.state import lifecycle
+from app.state.job import Job, JobError, NoSuchJob, new_id
+from app.state.keys import Keys
+from app.state.requirements import Requirement, canonical, class_id, missing, why_nobody
+from app.state.scripting import Scripts
+from app.state.seal import Seal
+from app.state.workers import LIVE_MS, Workers
+
+ATTACH_MS = 15_000  # how long a caller has to attach after submitting
+
+
+class KeyReused(JobError):
+    """The client used one key for two different submissions."""
+
+
+class NobodyQualifies(JobError):
+    """No live worker can run this; the text says why."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is to be run, checked and ready to be stored."""
+
+    key: str
+    digest: str
+    owner: str
+    spec: dict[str, Any]
+    needs: Requirement
+    lane: str
+    kind: str  # "none", "atomic" or "stream": see app.wire.command.kind
+    attach: bool = False
+    max_attempts: int = 3
+    require_worker: bool = False
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The answer: the job, how many live workers qualify now, and whether it is new."""
+
+    id: str
+    qualified: int
+    new: bool
+
+
+class Jobs:
+    """Everything about jobs that a web process does."""
+
+    def __init__(self, redis: Redis, keys: Keys, scripts: Scripts, seal: Seal, workers: Workers) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = scripts
+        self._seal = seal
+        self._workers = workers
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Makes the job once for each key. Raises KeyReused, NobodyQualifies."""
+        job_id = new_id()
+        arguments = self._submit_arguments(job_id, submission)
+        verdict, stored_id, qualified = await self._submit(job_id, [*arguments, *_tail(submission, None)])
+        if verdict == b"classify":
+            live = await self._workers.live()
+            able = [worker.id for worker in live if not missing(submission.needs, worker.about)]
+            verdict, stored_id, qualified = await self._submit(job_id, [*arguments, *_tail(submission, able)])
+        if verdict == b"conflict":
+            raise KeyReused(f"the key {submission.key!r} was used for another submission")
+        if verdict == b"refused":
+            raise NobodyQualifies(await self.why_nobody(submission.needs))
+        return Submitted(stored_id.decode(), qualified, verdict == b"new")
+
+    async def why_nobody(self, needs: Requirement) -> str:
+        """Why no live worker can run this, in words; "" if one can."""
+        return why_nobody(needs, [(worker.id, worker.about) for worker in await self._workers.live()])
+
+    async def get(self, job_id: str) -> Job:
+        """Raises NoSuchJob."""
+        stored = await self._redis.hgetall(self._keys.job(job_id))
+        if b"state" not in stored:
+            raise NoSuchJob(f"there is no job {job_id}")
+        return Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"]))
+
+    async def page(
+        self, count: int, before: str = "", state: str = "", owner: str = ""
+    ) -> tuple[list[Job], str]:
+        """The newest jobs, at most `count`, older than the cursor `before`; and the next cursor or "".
+
+        `state` and `owner` narrow the list; both together are filtered while reading.
+        """
+        index = self._keys.states + state if state else self._keys.owned + owner if owner else self._keys.jobs
+        rows = await self._rows(index, count, before)
+        jobs = await self._many([job_id for job_id, _ in rows])
+        if owner and state:
+            jobs = [job for job in jobs if job.owner == owner]
+        cursor = f"{rows[-1][1]:.0f}-{rows[-1][0]}" if len(rows) == count else ""
+        return jobs, cursor
+
+    async def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for state in lifecycle.STATES:
+                pipe.zcard(self._keys.states + state)
+            return dict(zip(lifecycle.STATES, await pipe.execute(), strict=True))
+
+    async def cancel(self, job_id: str, how: str = "cancel", reason: str = "cancelled") -> str:
+        """ "cancelled", "cancelling" (its worker was told) or "ended". Raises NoSuchJob."""
+        answer = await self._scripts.run("cancel", [self._keys.job(job_id)], [job_id, how, reason])
+        if answer == b"unknown":
+            raise NoSuchJob(f"there is no job {job_id}")
+        return str(answer.decode())
+
+    async def caller(self, job_id: str, milliseconds: int) -> str | None:
+        """Says how long the attached caller counts as alive from now; the job's state, or None."""
+        answer = await self._scripts.run("caller", [self._keys.job(job_id)], [job_id, milliseconds])
+        return answer.decode() if answer else None
+
+    async def orphan(self, job_id: str) -> None:
+        """Cancels the job if its caller's time is over."""
+        await self._scripts.run("orphan", [self._keys.job(job_id)], [job_id])
+
+    def _submit_arguments(self, job_id: str, submission: Submission) -> list[Any]:
+        return [
+            job_id,
+            submission.owner,
+            submission.key,
+            submission.digest,
+            self._seal.close(job_id, submission.spec),
+            class_id(submission.needs),
+            canonical(submission.needs),
+            submission.lane,
+            int(submission.require_worker),
+            LIVE_MS,
+            ATTACH_MS if submission.attach else 0,
+        ]
+
+    async def _submit(self, job_id: str, arguments: list[Any]) -> tuple[bytes, bytes, int]:
+        verdict, stored_id, qualified = await self._scripts.run("submit", [self._keys.job(job_id)], arguments)
+        return verdict, stored_id, qualified
+
+    async def _rows(self, index: str, count: int, before: str) -> list[tuple[str, float]]:
+        """`count` (id, score) pairs below the cursor `<score>-<id>`, the newest first."""
+        score, _, last = before.partition("-")
+        start = score or "+inf"
+        found = await self._redis.zrevrangebyscore(index, start, "-inf", start=0, num=count + 64, withscores=True)
+        rows = [(member.decode(), value) for member, value in found]
+        if last:
+            rows = [row for row in rows if (row[1], row[0]) < (float(score), last)]
+        return rows[:count]
+
+    async def _many(self, job_ids: Sequence[str]) -> list[Job]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hgetall(self._keys.job(job_id))
+            hashes = await pipe.execute()
+        found = zip(job_ids, hashes, strict=True)
+        return [Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"])) for job_id, stored in found if b"state" in stored]
+
+
+def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
+    """The arguments after the fixed ones: extra fields of the hash, and who qualifies for a new class."""
+    fields = ["kind", submission.kind, "max_attempts", submission.max_attempts]
+    if submission.attach:
+        fields += ["attach", "1"]
+    return [int(able is not None), len(fields) // 2, *fields, *(able or ())]
+
+
+def command_line(spec: dict[str, Any]) -> str:
+    """The command for people: folded paths as `{Root}/rest`, quoted where a shell would need it."""
+    from shlex import quote
+
+    def text(folded: Any) -> str:
+        if isinstance(folded, str):
+            return folded
+        return "".join(piece if isinstance(piece, str) else _piece(piece) for piece in folded)
+
+    return " ".join([spec["binary"], *(quote(text(argument)) for argument in spec["args"])])
+
+
+def _piece(piece: dict[str, str]) -> str:
+    return "{" + piece["root"] + "}" if "root" in piece else json.dumps(piece.get("b64", ""))

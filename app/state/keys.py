@@ -1,0 +1,88 @@
+"""Every Redis key, spelled once: the schema.
+
+Control keys share one hash tag, so that scripts, MULTI and reads of many streams are legal on Redis
+Cluster. Bulk keys (a job's output and log) carry the job's own tag and spread.
+
+`{ff}` below is the namespace's tag; a second namespace on one server has another.
+"""
+
+GROUP = "w"  # the one consumer group of every stream that has one
+REAPER = "reaper"  # the consumer that holds suspected entries
+NAMESPACE = "ff"
+
+
+class Keys:
+    """The keys of one namespace. Raises nothing; the name is trusted configuration."""
+
+    def __init__(self, namespace: str = NAMESPACE) -> None:
+        self.tag = "{" + namespace + "}"
+        self.bulk = namespace
+
+        self.jobs = self.tag + ":jobs"
+        """zset · job id by creation ms"""
+        self.states = self.tag + ":jobs:"
+        """zset · + state: job id by ms of entering it"""
+        self.owned = self.tag + ":owned:"
+        """zset · + key id: job id by creation ms"""
+        self.job_prefix = self.tag + ":job:"
+        """hash · + job id: state spec cls lane owner kind attempt losses worker boot token msg ... · 7 days"""
+        self.queue_prefix = self.tag + ":q:"
+        """stream, group `w` · + class:lane: {job: id}, only a hint that somebody should look"""
+        self.classes = self.tag + ":classes"
+        """hash · class id -> requirement JSON"""
+        self.classes_used = self.tag + ":classes:used"
+        """zset · class id by ms of its last submission"""
+        self.capable_prefix = self.tag + ":cap:"
+        """zset · + class id: worker id by last beat ms"""
+        self.workers = self.tag + ":workers"
+        """zset · worker id by last beat ms"""
+        self.worker_prefix = self.tag + ":worker:"
+        """hash · + worker id: boot about busy draining beat · 1 day after the last beat"""
+        self.inbox_prefix = self.tag + ":inbox:"
+        """stream · + worker id: {do: cancel|drain|resume|class, ...} · MAXLEN ~ 1000"""
+        self.events = self.tag + ":events"
+        """stream · job event state worker attempt · MAXLEN ~ 10000"""
+        self.callers = self.tag + ":callers"
+        """zset · attached job id by the ms at which its caller counts as gone"""
+        self.reaper = self.tag + ":reaper"
+        """hash · last (ms of the last tick) grace (ms until which nothing is reaped) cursor:<stream>"""
+        self.tick = self.tag + ":tick"
+        """string PX · held while somebody ticks, so that more processes do not mean more work"""
+        self.idem_prefix = self.tag + ":idem:"
+        """string PX · + owner:key: job id and digest of the submission · 1 day"""
+        self.nonce_prefix = self.tag + ":nonce:"
+        """string PX · + key id:nonce: burnt · 2 windows"""
+        self.clients = self.tag + ":keys"
+        """hash · key id -> role, version, networks ... JSON; no secret"""
+
+    def job(self, job_id: str) -> str:
+        """hash · see `job_prefix`"""
+        return self.job_prefix + job_id
+
+    def queue(self, cls: str, lane: str) -> str:
+        """stream · see `queue_prefix`"""
+        return f"{self.queue_prefix}{cls}:{lane}"
+
+    def worker(self, worker_id: str) -> str:
+        """hash · see `worker_prefix`"""
+        return self.worker_prefix + worker_id
+
+    def inbox(self, worker_id: str) -> str:
+        """stream · see `inbox_prefix`"""
+        return self.inbox_prefix + worker_id
+
+    def nonce(self, key_id: str, nonce: str) -> str:
+        """string · see `nonce_prefix`"""
+        return f"{self.nonce_prefix}{key_id}:{nonce}"
+
+    def output(self, job_id: str) -> str:
+        """stream · k(ind) d(ata) of an attached job, no MAXLEN: the window bounds it · 10 min after the end"""
+        return f"{self.bulk}:out:{{{job_id}}}"
+
+    def input(self, job_id: str) -> str:
+        """stream · k(ind) n(umber) d(ata) from an attached caller, deleted as taken · 10 min after the end"""
+        return f"{self.bulk}:in:{{{job_id}}}"
+
+    def log(self, job_id: str) -> str:
+        """stream · k(ind) a(ttempt) d(ata): what the job printed · MAXLEN ~ 2000 · 1 day after the end"""
+        return f"{self.bulk}:log:{{{job_id}}}"

@@ -1,0 +1,163 @@
+"""Jobs from a worker's side: take, keep, report, hand back. Every write carries the lease's token."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from app.state.connect import BLOCK
+from app.state.job import LeaseLost
+from app.state.keys import GROUP, Keys
+from app.state.scripting import Scripts
+from app.wire.messages import LANES
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's right to write about a job, while `token` is the one in the job's hash."""
+
+    id: str
+    token: str
+    attempt: int
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What the coordinator side knows that a worker must hear of.
+
+    `standing` is "ok", "unknown" (register again) or "replaced" (another process has the name).
+    """
+
+    standing: str
+    lost: list[str]
+    cancelled: dict[str, str]
+    draining: bool
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a blocking read gave: hints at jobs (stream, entry, job id) and messages for the worker."""
+
+    hints: list[tuple[str, str, str]]
+    messages: list[dict[str, str]]
+
+
+class Leases:
+    """The queue as one worker process sees it. `blocking` must be a client that waits for long reads."""
+
+    def __init__(self, redis: Redis, blocking: Redis, keys: Keys, scripts: Scripts, worker: str, boot: str) -> None:
+        self._redis = redis
+        self._blocking = blocking
+        self._keys = keys
+        self._scripts = scripts
+        self._inbox = keys.inbox(worker)
+        self.worker = worker
+        self.boot = boot
+
+    def streams(self, classes: Sequence[str]) -> list[str]:
+        """The streams of these classes, the most urgent lane first."""
+        return [self._keys.queue(cls, lane) for lane in LANES for cls in classes]
+
+    async def claim(self, streams: Sequence[str], count: int) -> list[Lease]:
+        """Up to `count` queued jobs, taken in the order of the streams."""
+        if not streams or count < 1:
+            return []
+        tokens = [self._token() for _ in range(count)]
+        taken = await self._scripts.run("claim", list(streams), [self.worker, self.boot, *tokens])
+        return [_lease(row) for row in taken]
+
+    async def start(self, stream: str, entry: str, job_id: str) -> Lease | None:
+        """The job that a hint points at, or None when there is nothing to do about it."""
+        arguments = [entry, job_id, self.worker, self.boot, self._token()]
+        row = await self._scripts.run("start", [stream], arguments)
+        return _lease(row) if row else None
+
+    async def wait(self, streams: Sequence[str]) -> Delivery:
+        """Waits up to BLOCK seconds for a hint or a message. Makes groups that Redis has lost."""
+        wanted: dict[Any, Any] = {stream: ">" for stream in [*streams, self._inbox]}
+        try:
+            reply = await self._blocking.xreadgroup(GROUP, self.worker, wanted, count=1, block=int(BLOCK * 1000))
+        except ResponseError as error:
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            await self._make_groups(list(wanted))
+            return Delivery([], [])
+        delivery, read = _delivery(reply, self._inbox)
+        if read:
+            await self._redis.xack(self._inbox, GROUP, *read)
+            await self._redis.xdel(self._inbox, *read)
+        return delivery
+
+    async def put_back(self, entry: str, job_id: str) -> None:
+        """Hands back a hint that was delivered in excess."""
+        await self._scripts.run("release", [self._keys.job(job_id)], [job_id, "", entry])
+
+    async def release(self, lease: Lease) -> None:
+        """Hands a started job back, uncharged. Raises LeaseLost."""
+        answer = await self._scripts.run("release", [self._keys.job(lease.id)], [lease.id, lease.token])
+        _demand(answer, lease)
+
+    async def beat(self, busy: int, classes: Sequence[str], held: Mapping[str, str]) -> Beat:
+        """Says that this worker is alive and still runs the jobs `held` (id -> token)."""
+        pairs = [word for pair in held.items() for word in pair]
+        arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
+        standing, lost, cancelled, draining = await self._scripts.run(
+            "beat", [self._keys.worker(self.worker)], arguments
+        )
+        asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
+        return Beat(standing.decode(), [job_id.decode() for job_id in lost], asked, draining == b"1")
+
+    async def progress(self, lease: Lease, progress: dict[str, Any]) -> None:
+        """Stores how far the job is. Raises LeaseLost."""
+        arguments = [lease.id, lease.token, json.dumps(progress)]
+        _demand(await self._scripts.run("progress", [self._keys.job(lease.id)], arguments), lease)
+
+    async def finish(self, lease: Lease, event: str, fields: Mapping[str, str | int]) -> None:
+        """Ends the job with one of lifecycle.ENDINGS. Saying it twice is harmless. Raises LeaseLost."""
+        pairs = [word for pair in fields.items() for word in pair]
+        answer = await self._scripts.run("finish", [self._keys.job(lease.id)], [lease.id, lease.token, event, *pairs])
+        _demand(answer, lease)
+
+    async def nudge(self) -> None:
+        """Ends this worker's own blocking read, so that it looks at its slots again."""
+        await self._redis.xadd(self._inbox, {"do": "look"}, maxlen=1000)
+
+    async def _make_groups(self, streams: Sequence[str]) -> None:
+        for stream in streams:
+            try:
+                await self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+
+    def _token(self) -> str:
+        return f"{self.boot}:{secrets.token_hex(8)}"
+
+
+def _lease(row: list[Any]) -> Lease:
+    return Lease(row[0].decode(), row[1].decode(), int(row[2]), row[3])
+
+
+def _demand(answer: bytes, lease: Lease) -> None:
+    if answer == b"lost":
+        raise LeaseLost(f"the lease on job {lease.id}, attempt {lease.attempt}, is lost")
+
+
+def _delivery(reply: Any, inbox: str) -> tuple[Delivery, list[bytes]]:
+    """The reply of XREADGROUP, and the inbox entries in it."""
+    delivery, read = Delivery([], []), []
+    for key, entries in reply or []:
+        for entry, fields in entries:
+            if key.decode() != inbox:
+                delivery.hints.append((key.decode(), entry.decode(), fields[b"job"].decode()))
+                continue
+            delivery.messages.append({name.decode(): value.decode() for name, value in fields.items()})
+            read.append(entry)
+    return delivery, read

@@ -1,0 +1,134 @@
+"""What a job prints and what it is sent: the bulk streams.
+
+    log     for everybody, bounded, kept: stderr (and stdout of a job without a caller) in small batches
+    out     for the attached caller, lossless: the window bounds it, the reader's position frees it
+    in      from the attached caller: stdin, signals, window; deleted as it is taken
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from app.state.keys import Keys
+
+LOG_ENTRIES = 2_000  # how many batches of a job's log are kept, about
+LOG_DAYS_MS = 86_400_000
+BULK_MS = 600_000  # how long the streams of an attached job outlive it
+IDLE_MS = 7 * 86_400_000  # the longest that a bulk stream lives when nobody ends it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a bulk stream: its id, what it is, and its bytes."""
+
+    id: str
+    kind: bytes
+    data: bytes
+    number: int = 0
+    attempt: int = 0
+
+
+class Output:
+    """The bulk streams of jobs. `blocking` must be a client that waits for long reads."""
+
+    def __init__(self, redis: Redis, blocking: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._blocking = blocking
+        self._keys = keys
+
+    async def log(self, job_id: str, attempt: int, batches: Iterable[tuple[bytes, bytes]]) -> None:
+        """Appends (kind, bytes) batches to the job's log."""
+        key = self._keys.log(job_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for kind, data in batches:
+                pipe.xadd(key, {"k": kind, "a": attempt, "d": data}, maxlen=LOG_ENTRIES, approximate=True)
+            pipe.pexpire(key, IDLE_MS)
+            await pipe.execute()
+
+    async def read_log(self, job_id: str, after: str, wait: float = 0.0, count: int = 500) -> list[Entry]:
+        """Entries of the log after that id; waits up to `wait` seconds when there is none."""
+        key = self._keys.log(job_id)
+        if wait:
+            reply = await self._blocking.xread({key: after}, count=count, block=int(wait * 1000))
+        else:
+            reply = await self._redis.xread({key: after}, count=count)
+        return _entries(reply)
+
+    async def send(self, job_id: str, kind: bytes, data: bytes, number: int = 0) -> str:
+        """Appends to what the caller gets; the entry's id."""
+        fields: dict[bytes, bytes | int] = {b"k": kind, b"d": data}
+        if number:
+            fields[b"n"] = number
+        entry: bytes = await self._redis.execute_command("XADD", self._keys.output(job_id), "*", *_flat(fields))
+        return entry.decode()
+
+    async def receive(self, job_id: str, after: str, wait: float, count: int = 32) -> list[Entry]:
+        """What the caller gets after that id; waits up to `wait` seconds."""
+        reply = await self._blocking.xread({self._keys.output(job_id): after}, count=count, block=int(wait * 1000))
+        return _entries(reply)
+
+    async def was_used(self, job_id: str) -> bool:
+        """Whether an earlier attempt has sent anything to the caller, or taken anything from it."""
+        sent = await self._added(self._keys.output(job_id))
+        taken = await self._added(self._keys.input(job_id)) - await self._redis.xlen(self._keys.input(job_id))
+        return sent > 0 or taken > 0
+
+    async def free(self, job_id: str, upto: str) -> None:
+        """Deletes what the caller has consumed, up to and with that id."""
+        milliseconds, _, sequence = upto.partition("-")
+        await self._redis.xtrim(self._keys.output(job_id), minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+
+    async def send_in(self, job_id: str, frames: Iterable[tuple[bytes, int, bytes]]) -> None:
+        """Appends (kind, number, bytes) from the caller."""
+        key = self._keys.input(job_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for kind, number, data in frames:
+                pipe.xadd(key, {"k": kind, "n": number, "d": data})
+            pipe.pexpire(key, IDLE_MS)
+            await pipe.execute()
+
+    async def receive_in(self, job_id: str, after: str, wait: float) -> list[Entry]:
+        """What the caller has sent after that id; waits up to `wait` seconds."""
+        reply = await self._blocking.xread({self._keys.input(job_id): after}, count=64, block=int(wait * 1000))
+        return _entries(reply)
+
+    async def took(self, job_id: str, entries: Iterable[Entry]) -> None:
+        """Deletes what the job has taken from the caller."""
+        await self._redis.xdel(self._keys.input(job_id), *(entry.id for entry in entries))
+
+    async def _added(self, key: str) -> int:
+        try:
+            return int((await self._redis.xinfo_stream(key))["entries-added"])
+        except ResponseError:  # there is no such stream
+            return 0
+
+    async def end(self, job_id: str) -> None:
+        """The job has ended: lets its streams go after a while."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.pexpire(self._keys.output(job_id), BULK_MS)
+            pipe.pexpire(self._keys.input(job_id), BULK_MS)
+            pipe.pexpire(self._keys.log(job_id), LOG_DAYS_MS)
+            await pipe.execute()
+
+
+def _flat(fields: dict[bytes, bytes | int]) -> list[bytes | int]:
+    return [word for pair in fields.items() for word in pair]
+
+
+def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:
+    if not reply:
+        return []
+    return [
+        Entry(
+            entry.decode(),
+            fields[b"k"],
+            fields.get(b"d", b""),
+            int(fields.get(b"n", b"0")),
+            int(fields.get(b"a", b"0")),
+        )
+        for entry, fields in reply[0][1]
+    ]

@@ -1,0 +1,58 @@
+"""The tick that keeps the queue true: it runs in every web process and every worker, and needs no leader."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from app.state.connect import UNREACHABLE
+from app.state.keys import Keys
+from app.state.scripting import Scripts
+from app.state.workers import LEASE_MS
+
+TICK = 0.5  # seconds between ticks, whoever makes them
+PROOF_MS = 75_000  # silence that proves a worker dead: longer than it would let ffmpeg live unheard
+OUTAGE_MS = 3_000  # a pause between ticks that counts as an outage
+CALLER_GRACE_MS = 45_000  # what an attached caller gets after an outage to come back
+KEEP_MS = 7 * 86_400_000  # how long an ended job is kept
+KEEP_IDLE_MS = 86_400_000  # how long a dead worker or an unused class is kept
+EXPIRE_EVERY = 60.0  # seconds
+
+log = logging.getLogger("ffgrid.reaper")
+
+
+class Reaper:
+    """Bounded, idempotent housekeeping."""
+
+    def __init__(self, keys: Keys, scripts: Scripts) -> None:
+        self._keys = keys
+        self._scripts = scripts
+
+    async def run(self) -> None:
+        """Ticks until cancelled. An unreachable Redis is waited for."""
+        next_expiry = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self.reap()
+                if loop.time() >= next_expiry:
+                    next_expiry = loop.time() + EXPIRE_EVERY
+                    await self.expire()
+            except UNREACHABLE as error:
+                log.debug("no tick: %s", error)
+            await asyncio.sleep(TICK * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, guards nothing
+
+    async def reap(self) -> list[tuple[str, str]]:
+        """One tick; what was done, as (job id, new state)."""
+        arguments = [LEASE_MS, PROOF_MS, OUTAGE_MS, CALLER_GRACE_MS, int(TICK * 800)]
+        done = await self._scripts.run("reap", [self._keys.reaper], arguments)
+        answers = [(job_id.decode(), what.decode()) for job_id, what in done]
+        for job_id, what in answers:
+            log.warning("job %s: %s", job_id, what)
+        return answers
+
+    async def expire(self, keep_ms: int = KEEP_MS, keep_idle_ms: int = KEEP_IDLE_MS) -> list[str]:
+        """Forgets what is old; the ids of the jobs forgotten."""
+        gone = await self._scripts.run("expire", [self._keys.jobs], [keep_ms, keep_idle_ms, 100])
+        return [job_id.decode() for job_id in gone]

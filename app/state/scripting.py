@@ -1,0 +1,89 @@
+"""Loads the Lua scripts: each runs behind the generated tables of keys and moves and the prelude."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from app.state import lifecycle
+from app.state.keys import GROUP, REAPER, Keys
+from app.wire.messages import LANES
+
+# Only a submission may be refused when Redis is full: what is running must be able to end.
+DENIED_WHEN_FULL = frozenset({"submit"})
+
+Argument = str | bytes | int | float
+
+
+class Scripts:
+    """The scripts of one namespace, called by file name: `await scripts.run("beat", keys, args)`."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._sources = {name: source(name, keys) for name in names()}
+        self._digests = {name: sha1(body).hexdigest() for name, body in self._sources.items()}  # noqa: S324 - Redis' own naming
+
+    async def run(self, name: str, keys: list[str], args: Iterable[Argument] = ()) -> Any:
+        """What the script returns. A server that has forgotten the script is told it again."""
+        arguments = (len(keys), *keys, *args)
+        try:
+            return await self._redis.execute_command("EVALSHA", self._digests[name], *arguments)
+        except NoScriptError:
+            return await self._redis.execute_command("EVAL", self._sources[name], *arguments)
+
+
+def names() -> list[str]:
+    """The names of all scripts."""
+    folder = files("app.state.scripts").iterdir()
+    return sorted(path.name[:-4] for path in folder if path.name.endswith(".lua") and path.name != "prelude.lua")
+
+
+def source(name: str, keys: Keys) -> bytes:
+    """The whole text that the server runs for a script."""
+    flags = "" if name in DENIED_WHEN_FULL else " flags=allow-oom"
+    folder = files("app.state.scripts")
+    parts = (f"#!lua{flags}", _tables(keys), folder.joinpath("prelude.lua").read_text(), folder.joinpath(name + ".lua").read_text())
+    return "\n".join(parts).encode()
+
+
+def _tables(keys: Keys) -> str:
+    named = {
+        "job": keys.job_prefix,
+        "states": keys.states,
+        "queue": keys.queue_prefix,
+        "jobs": keys.jobs,
+        "owned": keys.owned,
+        "classes": keys.classes,
+        "classes_used": keys.classes_used,
+        "capable": keys.capable_prefix,
+        "workers": keys.workers,
+        "worker": keys.worker_prefix,
+        "inbox": keys.inbox_prefix,
+        "events": keys.events,
+        "callers": keys.callers,
+        "tick": keys.tick,
+        "idem": keys.idem_prefix,
+        "group": GROUP,
+        "reaper_name": REAPER,
+    }
+    moves = {event: f"{{ from = {_set(sources)}, to = '{to}' }}" for event, (sources, to) in lifecycle.MOVES.items()}
+    tables = {
+        "K": _table({name: f'"{value}"' for name, value in named.items()}),
+        "LANES": "{ " + ", ".join(f'"{lane}"' for lane in LANES) + " }",
+        "MOVES": _table(moves),
+        "FINAL": _set(lifecycle.FINAL),
+    }
+    return "\n".join(f"local {name} = {table}" for name, table in tables.items())
+
+
+def _table(items: dict[str, str]) -> str:
+    return "{ " + ", ".join(f"{name} = {value}" for name, value in items.items()) + " }"
+
+
+def _set(words: Iterable[str]) -> str:
+    return _table(dict.fromkeys(sorted(words), "true"))

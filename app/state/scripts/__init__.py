@@ -1,0 +1,1 @@
+"""The Lua scripts, one a file; `app.state.scripting` loads them."""

@@ -1,0 +1,35 @@
+-- A worker's heartbeat: it is alive, and so are the leases whose tokens match.
+--
+-- KEYS[1]  the worker's hash   {ff}:worker:<id>
+-- ARGV[1]  worker id           ARGV[2]  boot id          ARGV[3]  busy slots
+-- ARGV[4]  n, then n class ids it can serve, then id, token of each job it runs
+--
+-- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, "1" if draining}.
+local boot = redis.call("HGET", KEYS[1], "boot")
+if boot ~= ARGV[2] then
+  return { boot and "replaced" or "unknown", {}, {}, "0" }
+end
+local at = now()
+redis.call("HSET", KEYS[1], "busy", ARGV[3], "beat", text(at))
+redis.call("PEXPIRE", KEYS[1], 86400000)
+redis.call("ZADD", K.workers, at, ARGV[1])
+local last_class = 4 + ARGV[4]
+for i = 5, last_class do
+  redis.call("ZADD", K.capable .. ARGV[i], at, ARGV[1])
+end
+
+local lost, cancelled = {}, {}
+for i = last_class + 1, #ARGV, 2 do
+  local id, token = ARGV[i], ARGV[i + 1]
+  local job = redis.call("HMGET", K.job .. id, "state", "token", "msg", "cancel")
+  if job[1] ~= "running" or job[2] ~= token then
+    lost[#lost + 1] = id
+  else
+    redis.call("XCLAIM", queue_of(id), K.group, ARGV[1], 0, job[3], "JUSTID")
+    redis.call("HDEL", K.job .. id, "suspect")
+    if job[4] then
+      cancelled[#cancelled + 1] = { id, job[4] }
+    end
+  end
+end
+return { "ok", lost, cancelled, redis.call("HGET", KEYS[1], "draining") or "0" }

@@ -1,0 +1,26 @@
+-- Takes up to n queued jobs for a worker, walking its streams in the order given.
+--
+-- KEYS[1..]  class streams, the most urgent first     {ff}:q:<class>:<lane>
+-- ARGV[1]    worker id        ARGV[2]  boot id
+-- ARGV[3..]  one fresh token for each job that may be taken
+--
+-- Returns a list of {id, token, attempt, spec}, at most one a token.
+local taken = {}
+for _, stream in ipairs(KEYS) do
+  while #taken < #ARGV - 2 do
+    local read = redis.pcall("XREADGROUP", "GROUP", K.group, ARGV[1], "COUNT", 1, "STREAMS", stream, ">")
+    if read and read.err then -- the stream is gone with Redis' data: make it again
+      redis.call("XGROUP", "CREATE", stream, K.group, "0", "MKSTREAM")
+      read = false
+    end
+    if not read then
+      break
+    end
+    local entry = read[1][2][1]
+    local job = begin(stream, entry[1], entry[2][2], ARGV[1], ARGV[2], ARGV[3 + #taken])
+    if job then
+      taken[#taken + 1] = job
+    end
+  end
+end
+return taken

@@ -1,0 +1,105 @@
+-- Put before every script by `scripts.py`, after two generated tables:
+--   K      key names and prefixes, from keys.py
+--   MOVES  event -> {from = {state = true}, to = state}; FINAL  state -> true; from lifecycle.py
+-- Here is only what several scripts do in the same way.
+
+-- Redis' own clock in ms. No other clock is ever compared.
+local function now()
+  local t = redis.call("TIME")
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function text(number)
+  return string.format("%.0f", number)
+end
+
+local function queue_of(id)
+  local at = redis.call("HMGET", K.job .. id, "cls", "lane")
+  return K.queue .. at[1] .. ":" .. at[2]
+end
+
+-- An entry is acknowledged and deleted, or it stays in the stream for ever.
+local function drop(stream, entry)
+  redis.call("XACK", stream, K.group, entry)
+  redis.call("XDEL", stream, entry)
+end
+
+-- Puts a hint into the queue and remembers it as the job's only valid one.
+local function enqueue(id)
+  local entry = redis.call("XADD", queue_of(id), "*", "job", id)
+  redis.call("HSET", K.job .. id, "msg", entry)
+end
+
+-- Moves a job along the table and sets `fields` {name, value, ...} with it.
+-- Returns the new state, or nil where the table has no such move.
+local function move(id, event, fields)
+  local key, rule = K.job .. id, MOVES[event]
+  local job = redis.call("HMGET", key, "state", "worker", "attempt")
+  if not rule.from[job[1]] then
+    return nil
+  end
+  local at = now()
+  redis.call("HSET", key, "state", rule.to, unpack(fields))
+  redis.call("ZREM", K.states .. job[1], id)
+  redis.call("ZADD", K.states .. rule.to, at, id)
+  if FINAL[rule.to] then
+    redis.call("HSET", key, "finished", text(at))
+    redis.call("ZREM", K.callers, id)
+  end
+  redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", event, "state", rule.to,
+    "worker", job[2] or "", "attempt", job[3] or "0")
+  return rule.to
+end
+
+-- Starts the job that a delivered entry points at. A stale entry is dropped.
+-- Returns {id, token, attempt, spec}, or nil.
+local function begin(stream, entry, id, worker, boot, token)
+  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt", "spec")
+  if job[1] ~= "queued" or job[2] ~= entry then
+    drop(stream, entry)
+    return nil
+  end
+  local attempt = text(job[3] + 1)
+  redis.call("HSET", K.job .. id, "worker", worker, "attempt", attempt)
+  move(id, "start", { "boot", boot, "token", token, "started", text(now()) })
+  return { id, token, attempt, job[4] }
+end
+
+-- Gives a job back to its queue under a new entry; the old entry goes. Returns nil where the table says no.
+local function requeue(id, event, fields)
+  local stream, entry = queue_of(id), redis.call("HGET", K.job .. id, "msg")
+  if not move(id, event, fields) then
+    return nil
+  end
+  redis.call("HDEL", K.job .. id, "token", "boot", "suspect", "progress")
+  drop(stream, entry)
+  enqueue(id)
+  return "queued"
+end
+
+-- Ends a job and removes its entry. Returns nil where the table says no.
+local function settle(id, event, fields)
+  local stream, entry = queue_of(id), redis.call("HGET", K.job .. id, "msg")
+  local state = move(id, event, fields)
+  if state then
+    drop(stream, entry)
+  end
+  return state
+end
+
+-- Cancels a queued job, or asks the worker of a running one. `how` is "cancel" or "kill".
+-- Returns "cancelled", "cancelling", "ended" or "unknown".
+local function cancel(id, how, reason)
+  local job = redis.call("HMGET", K.job .. id, "state", "worker")
+  if not job[1] then
+    return "unknown"
+  elseif FINAL[job[1]] then
+    return "ended"
+  elseif job[1] == "queued" then
+    return settle(id, "cancel", { "reason", reason })
+  end
+  redis.call("HSET", K.job .. id, "cancel", how, "reason", reason)
+  redis.call("XADD", K.inbox .. job[2], "MAXLEN", "~", 1000, "*", "do", how, "job", id)
+  return "cancelling"
+end
+

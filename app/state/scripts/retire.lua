@@ -1,0 +1,15 @@
+-- Takes a worker that stops out of the lists, unless a later process holds its name.
+--
+-- KEYS[1]  the worker's hash   {ff}:worker:<id>
+-- ARGV[1]  worker id           ARGV[2]  boot id
+--
+-- Returns "ok" or "replaced".
+if redis.call("HGET", KEYS[1], "boot") ~= ARGV[2] then
+  return "replaced"
+end
+redis.call("DEL", KEYS[1], K.inbox .. ARGV[1])
+redis.call("ZREM", K.workers, ARGV[1])
+for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
+  redis.call("ZREM", K.capable .. cls, ARGV[1])
+end
+return "ok"

@@ -1,0 +1,8 @@
+-- Starts the job of an entry that a blocking read delivered to this worker.
+--
+-- KEYS[1]  class stream       {ff}:q:<class>:<lane>
+-- ARGV[1]  entry id           ARGV[2]  job id
+-- ARGV[3]  worker id          ARGV[4]  boot id        ARGV[5]  fresh token
+--
+-- Returns {id, token, attempt, spec}, or nil when the entry was stale.
+return begin(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])

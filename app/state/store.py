@@ -1,0 +1,43 @@
+"""Opens everything that lives in Redis at once."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+from app.state.clients import Clients
+from app.state.connect import open_blocking, open_commands
+from app.state.jobs import Jobs
+from app.state.keys import NAMESPACE, Keys
+from app.state.leases import Leases
+from app.state.output import Output
+from app.state.reaper import Reaper
+from app.state.scripting import Scripts
+from app.state.seal import Seal
+from app.state.workers import Workers
+
+
+class Store:
+    """The parts of the state over one pair of connections pools. Close it when done."""
+
+    def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
+        self.redis: Redis = open_commands(url)
+        self.blocking: Redis = open_blocking(url)
+        self.keys = Keys(namespace)
+        self.scripts = Scripts(self.redis, self.keys)
+        self.workers = Workers(self.redis, self.keys, self.scripts)
+        self.clients = Clients(self.redis, self.keys)
+        self.output = Output(self.redis, self.blocking, self.keys)
+        self.reaper = Reaper(self.keys, self.scripts)
+
+    def jobs(self, seal: Seal) -> Jobs:
+        """Jobs from the coordinator's side."""
+        return Jobs(self.redis, self.keys, self.scripts, seal, self.workers)
+
+    def leases(self, worker: str, boot: str) -> Leases:
+        """Jobs from a worker's side."""
+        return Leases(self.redis, self.blocking, self.keys, self.scripts, worker, boot)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.redis.aclose()
+        await self.blocking.aclose()

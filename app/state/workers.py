@@ -1,0 +1,113 @@
+"""The registry of workers: who is alive, and what each can do.
+
+What a worker says of itself (`about`): host, slots, roots (names), binaries (name -> version), encoders,
+labels, version, started.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.state.job import JobError
+from app.state.keys import Keys
+from app.state.scripting import Scripts
+
+BEAT = 1.5  # seconds between a worker's heartbeats
+LEASE_MS = 6_000  # silence after which a worker's jobs are suspected
+LIVE_MS = LEASE_MS  # silence after which it does not count as live
+HELD_MS = 3_000  # silence after which another process may take its name
+
+
+class NoSuchWorker(JobError):
+    """There is no worker with this name."""
+
+
+class NameTaken(Exception):
+    """Another live worker holds the name."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker. `silent` is the seconds since its last beat, by Redis' clock."""
+
+    id: str
+    boot: str
+    about: dict[str, Any]
+    busy: int
+    silent: float
+    draining: bool
+
+    @property
+    def live(self) -> bool:
+        """Whether it has been heard of within a lease."""
+        return self.silent * 1000 < LIVE_MS
+
+    @property
+    def state(self) -> str:
+        """online, busy, draining or offline."""
+        if not self.live:
+            return "offline"
+        if self.draining:
+            return "draining"
+        return "busy" if self.busy else "online"
+
+
+class Workers:
+    """Everything about workers that is kept in Redis."""
+
+    def __init__(self, redis: Redis, keys: Keys, scripts: Scripts) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = scripts
+
+    async def register(self, worker_id: str, boot: str, about: dict[str, Any], take_over: bool = False) -> None:
+        """Makes this process the worker of that name. Raises NameTaken while another one beats."""
+        arguments = [worker_id, boot, json.dumps(about), HELD_MS, int(take_over)]
+        answer = await self._scripts.run("register", [self._keys.worker(worker_id)], arguments)
+        if answer != b"ok":
+            raise NameTaken(f"a worker named {worker_id!r} is alive (heard of {int(answer) / 1000:.1f} s ago)")
+
+    async def retire(self, worker_id: str, boot: str) -> None:
+        """Takes a worker that stops out of the lists."""
+        await self._scripts.run("retire", [self._keys.worker(worker_id)], [worker_id, boot])
+
+    async def drain(self, worker_id: str) -> None:
+        """Tells a worker to finish what it has and end. Raises NoSuchWorker."""
+        if await self._scripts.run("drain", [self._keys.worker(worker_id)], [worker_id]) != b"ok":
+            raise NoSuchWorker(f"there is no worker {worker_id!r}")
+
+    async def classes(self) -> dict[str, dict[str, Any]]:
+        """All classes: id -> requirement."""
+        stored = await self._redis.hgetall(self._keys.classes)
+        return {cls.decode(): json.loads(needs) for cls, needs in stored.items()}
+
+    async def all(self) -> list[Worker]:
+        """All workers that are remembered, by name."""
+        beats = await self._redis.zrange(self._keys.workers, 0, -1, withscores=True)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for name, _ in beats:
+                pipe.hgetall(self._keys.worker(name.decode()))
+            (seconds, microseconds), *hashes = await pipe.execute()
+        at = seconds + microseconds / 1e6
+        known = ((name.decode(), stored, at - beat / 1000) for (name, beat), stored in zip(beats, hashes, strict=True))
+        return sorted((_worker(*row) for row in known if row[1]), key=lambda one: one.id)
+
+    async def live(self) -> list[Worker]:
+        """The workers heard of within a lease that take new jobs."""
+        return [worker for worker in await self.all() if worker.live and not worker.draining]
+
+
+def _worker(name: str, stored: dict[bytes, bytes], silent: float) -> Worker:
+    return Worker(
+        id=name,
+        boot=stored[b"boot"].decode(),
+        about=json.loads(stored[b"about"]),
+        busy=int(stored.get(b"busy", b"0")),
+        silent=max(0.0, silent),
+        draining=stored.get(b"draining") == b"1",
+    )
