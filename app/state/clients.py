@@ -105,7 +105,9 @@ class Clients:
     async def list(self) -> list[Client]:
         """All records, by id."""
         stored = await self._redis.hgetall(self._keys.clients)
-        return sorted((_client(name.decode(), value) for name, value in stored.items()), key=lambda one: one.id)
+        return sorted(
+            (_client(name.decode(), value) for name, value in stored.items()), key=lambda one: one.id
+        )
 
     async def add(self, client_id: str, role: str, networks: tuple[str, ...] = ()) -> Client:
         """A new key. Raises BadKey when the id is taken or a value cannot be used."""
@@ -121,7 +123,9 @@ class Clients:
     async def rotate(self, client_id: str) -> Client:
         """A new version; the one before stays good for a day. Raises BadKey."""
         client = await self._existing(client_id)
-        return await self._put(replace(client, version=client.version + 1, rotated=time.time(), revoked=False))
+        return await self._put(
+            replace(client, version=client.version + 1, rotated=time.time(), revoked=False)
+        )
 
     async def revoke(self, client_id: str) -> Client:
         """No version is good any more, within a second. Raises BadKey."""

@@ -150,7 +150,9 @@ class Jobs:
         """`count` (id, score) pairs below the cursor `<score>-<id>`, the newest first."""
         score, _, last = before.partition("-")
         start = score or "+inf"
-        found = await self._redis.zrevrangebyscore(index, start, "-inf", start=0, num=count + 64, withscores=True)
+        found = await self._redis.zrevrangebyscore(
+            index, start, "-inf", start=0, num=count + 64, withscores=True
+        )
         rows = [(member.decode(), value) for member, value in found]
         if last:
             rows = [row for row in rows if (row[1], row[0]) < (float(score), last)]
@@ -162,7 +164,11 @@ class Jobs:
                 pipe.hgetall(self._keys.job(job_id))
             hashes = await pipe.execute()
         found = zip(job_ids, hashes, strict=True)
-        return [Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"])) for job_id, stored in found if b"state" in stored]
+        return [
+            Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"]))
+            for job_id, stored in found
+            if b"state" in stored
+        ]
 
 
 def _tail(submission: Submission, able: list[str] | None) -> list[Any]:

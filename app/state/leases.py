@@ -52,7 +52,9 @@ class Delivery:
 class Leases:
     """The queue as one worker process sees it. `blocking` must be a client that waits for long reads."""
 
-    def __init__(self, redis: Redis, blocking: Redis, keys: Keys, scripts: Scripts, worker: str, boot: str) -> None:
+    def __init__(
+        self, redis: Redis, blocking: Redis, keys: Keys, scripts: Scripts, worker: str, boot: str
+    ) -> None:
         self._redis = redis
         self._blocking = blocking
         self._keys = keys
@@ -83,7 +85,9 @@ class Leases:
         """Waits up to BLOCK seconds for a hint or a message. Makes groups that Redis has lost."""
         wanted: dict[Any, Any] = {stream: ">" for stream in [*streams, self._inbox]}
         try:
-            reply = await self._blocking.xreadgroup(GROUP, self.worker, wanted, count=1, block=int(BLOCK * 1000))
+            reply = await self._blocking.xreadgroup(
+                GROUP, self.worker, wanted, count=1, block=int(BLOCK * 1000)
+            )
         except ResponseError as error:
             if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
@@ -122,8 +126,15 @@ class Leases:
     async def finish(self, lease: Lease, event: str, fields: Mapping[str, str | int]) -> None:
         """Ends the job with one of lifecycle.ENDINGS. Saying it twice is harmless. Raises LeaseLost."""
         pairs = [word for pair in fields.items() for word in pair]
-        answer = await self._scripts.run("finish", [self._keys.job(lease.id)], [lease.id, lease.token, event, *pairs])
+        answer = await self._scripts.run(
+            "finish", [self._keys.job(lease.id)], [lease.id, lease.token, event, *pairs]
+        )
         _demand(answer, lease)
+
+    async def check(self, lease: Lease) -> None:
+        """Raises LeaseLost unless the lease is held."""
+        state, token = await self._redis.hmget(self._keys.job(lease.id), ["state", "token"])
+        _demand(b"ok" if (state, token) == (b"running", lease.token.encode()) else b"lost", lease)
 
     async def nudge(self) -> None:
         """Ends this worker's own blocking read, so that it looks at its slots again."""

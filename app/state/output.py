@@ -1,8 +1,8 @@
 """What a job prints and what it is sent: the bulk streams.
 
-    log     for everybody, bounded, kept: stderr (and stdout of a job without a caller) in small batches
-    out     for the attached caller, lossless: the window bounds it, the reader's position frees it
-    in      from the attached caller: stdin, signals, window; deleted as it is taken
+log     for everybody, bounded, kept: stderr (and stdout of a job without a caller) in small batches
+out     for the attached caller, lossless: the window bounds it, the reader's position frees it
+in      from the attached caller: stdin, signals, window; deleted as it is taken
 """
 
 from __future__ import annotations
@@ -63,12 +63,16 @@ class Output:
         fields: dict[bytes, bytes | int] = {b"k": kind, b"d": data}
         if number:
             fields[b"n"] = number
-        entry: bytes = await self._redis.execute_command("XADD", self._keys.output(job_id), "*", *_flat(fields))
+        entry: bytes = await self._redis.execute_command(
+            "XADD", self._keys.output(job_id), "*", *_flat(fields)
+        )
         return entry.decode()
 
     async def receive(self, job_id: str, after: str, wait: float, count: int = 32) -> list[Entry]:
         """What the caller gets after that id; waits up to `wait` seconds."""
-        reply = await self._blocking.xread({self._keys.output(job_id): after}, count=count, block=int(wait * 1000))
+        reply = await self._blocking.xread(
+            {self._keys.output(job_id): after}, count=count, block=int(wait * 1000)
+        )
         return _entries(reply)
 
     async def was_used(self, job_id: str) -> bool:
@@ -80,7 +84,9 @@ class Output:
     async def free(self, job_id: str, upto: str) -> None:
         """Deletes what the caller has consumed, up to and with that id."""
         milliseconds, _, sequence = upto.partition("-")
-        await self._redis.xtrim(self._keys.output(job_id), minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+        await self._redis.xtrim(
+            self._keys.output(job_id), minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False
+        )
 
     async def send_in(self, job_id: str, frames: Iterable[tuple[bytes, int, bytes]]) -> None:
         """Appends (kind, number, bytes) from the caller."""
@@ -93,7 +99,9 @@ class Output:
 
     async def receive_in(self, job_id: str, after: str, wait: float) -> list[Entry]:
         """What the caller has sent after that id; waits up to `wait` seconds."""
-        reply = await self._blocking.xread({self._keys.input(job_id): after}, count=64, block=int(wait * 1000))
+        reply = await self._blocking.xread(
+            {self._keys.input(job_id): after}, count=64, block=int(wait * 1000)
+        )
         return _entries(reply)
 
     async def took(self, job_id: str, entries: Iterable[Entry]) -> None:

@@ -45,7 +45,9 @@ def missing(needs: Requirement, about: Mapping[str, Any]) -> list[str]:
     lacks += [f"the root {root}" for root in needs["roots"] if root not in about.get("roots", ())]
     lacks += [f"the encoder {name}" for name in needs["encoders"] if name not in about.get("encoders", ())]
     labels = about.get("labels", {})
-    lacks += [f"the label {name}={value}" for name, value in needs["labels"].items() if labels.get(name) != value]
+    lacks += [
+        f"the label {name}={value}" for name, value in needs["labels"].items() if labels.get(name) != value
+    ]
     return lacks
 
 

@@ -40,14 +40,21 @@ class Scripts:
 def names() -> list[str]:
     """The names of all scripts."""
     folder = files("app.state.scripts").iterdir()
-    return sorted(path.name[:-4] for path in folder if path.name.endswith(".lua") and path.name != "prelude.lua")
+    return sorted(
+        path.name[:-4] for path in folder if path.name.endswith(".lua") and path.name != "prelude.lua"
+    )
 
 
 def source(name: str, keys: Keys) -> bytes:
     """The whole text that the server runs for a script."""
     flags = "" if name in DENIED_WHEN_FULL else " flags=allow-oom"
     folder = files("app.state.scripts")
-    parts = (f"#!lua{flags}", _tables(keys), folder.joinpath("prelude.lua").read_text(), folder.joinpath(name + ".lua").read_text())
+    parts = (
+        f"#!lua{flags}",
+        _tables(keys),
+        folder.joinpath("prelude.lua").read_text(),
+        folder.joinpath(name + ".lua").read_text(),
+    )
     return "\n".join(parts).encode()
 
 
@@ -71,7 +78,10 @@ def _tables(keys: Keys) -> str:
         "group": GROUP,
         "reaper_name": REAPER,
     }
-    moves = {event: f"{{ from = {_set(sources)}, to = '{to}' }}" for event, (sources, to) in lifecycle.MOVES.items()}
+    moves = {
+        event: f"{{ from = {_set(sources)}, to = '{to}' }}"
+        for event, (sources, to) in lifecycle.MOVES.items()
+    }
     tables = {
         "K": _table({name: f'"{value}"' for name, value in named.items()}),
         "LANES": "{ " + ", ".join(f'"{lane}"' for lane in LANES) + " }",

@@ -64,12 +64,16 @@ class Workers:
         self._keys = keys
         self._scripts = scripts
 
-    async def register(self, worker_id: str, boot: str, about: dict[str, Any], take_over: bool = False) -> None:
+    async def register(
+        self, worker_id: str, boot: str, about: dict[str, Any], take_over: bool = False
+    ) -> None:
         """Makes this process the worker of that name. Raises NameTaken while another one beats."""
         arguments = [worker_id, boot, json.dumps(about), HELD_MS, int(take_over)]
         answer = await self._scripts.run("register", [self._keys.worker(worker_id)], arguments)
         if answer != b"ok":
-            raise NameTaken(f"a worker named {worker_id!r} is alive (heard of {int(answer) / 1000:.1f} s ago)")
+            raise NameTaken(
+                f"a worker named {worker_id!r} is alive (heard of {int(answer) / 1000:.1f} s ago)"
+            )
 
     async def retire(self, worker_id: str, boot: str) -> None:
         """Takes a worker that stops out of the lists."""
@@ -94,7 +98,10 @@ class Workers:
                 pipe.hgetall(self._keys.worker(name.decode()))
             (seconds, microseconds), *hashes = await pipe.execute()
         at = seconds + microseconds / 1e6
-        known = ((name.decode(), stored, at - beat / 1000) for (name, beat), stored in zip(beats, hashes, strict=True))
+        known = (
+            (name.decode(), stored, at - beat / 1000)
+            for (name, beat), stored in zip(beats, hashes, strict=True)
+        )
         return sorted((_worker(*row) for row in known if row[1]), key=lambda one: one.id)
 
     async def live(self) -> list[Worker]:

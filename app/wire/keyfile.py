@@ -1,8 +1,8 @@
 """A key file: what a client or a worker signs with, one `name value` a line.
 
-    id jellyfin
-    secret 9f86d081...      64 hex digits
-    seal 2c26b46b...        only in a worker's file: checks what it is given to run
+id jellyfin
+secret 9f86d081...      64 hex digits
+seal 2c26b46b...        only in a worker's file: checks what it is given to run
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ def parse(text: str) -> dict[str, str]:
     for part in _split(text):
         name, _, path = part.partition("=")
         if not is_name(name) or not path.startswith("/"):
-            raise BadRoots(f"cannot read {part!r} in the roots: expected Name=/absolute/path, joined with ':'")
+            raise BadRoots(
+                f"cannot read {part!r} in the roots: expected Name=/absolute/path, joined with ':'"
+            )
         if name in roots:
             raise BadRoots(f"the root {name!r} is named twice")
         roots[name] = path.rstrip("/") or "/"

@@ -1,0 +1,230 @@
+"""The table of all commands: names, help, arguments and the function that runs each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command, or a group of commands (`children`)."""
+
+    name: str
+    summary: str
+    function: str = ""
+    arguments: tuple[Argument, ...] = ()
+    example: str = ""
+    children: tuple[Command, ...] = ()
+
+
+def _argument(*flags: str, **options: Any) -> Argument:
+    return flags, options
+
+
+JSON = _argument("--json", action="store_true", help="print JSON, for programs")
+JOB = _argument("job", metavar="ID", help="the job's id, or the start of one that is enough")
+LANES = ("live", "high", "normal", "low")
+REDIS = _argument("--redis-url", metavar="URL", help="where Redis is (FFGRID_REDIS_URL)")
+CONFIG = _argument("--config", metavar="FILE", help="a TOML file with settings (FFGRID_CONFIG)")
+MASTER = _argument("--master-file", metavar="FILE", help="the master key (FFGRID_MASTER_FILE)")
+KEY = _argument("--key-file", metavar="FILE", help="the key to sign with (FFGRID_KEY_FILE)")
+ROOTS = _argument("--roots", metavar="NAME=DIR[:...]", help="where the roots are on this host (FFGRID_ROOTS)")
+URL = _argument("--url", metavar="URL", help="the coordinator's address, or several (FFGRID_URL)")
+NAME = _argument("name", metavar="NAME", help="the key's name")
+
+KEYS = (
+    Command(
+        "add",
+        "make a key and print its file's text, or write it with --out",
+        "app.cli.keys:add",
+        (
+            NAME,
+            _argument("--role", required=True, choices=("client", "worker", "admin"), help="what it may do"),
+            _argument(
+                "--cidr",
+                action="append",
+                default=[],
+                metavar="NET",
+                help="only from this network; may be repeated",
+            ),
+            _argument("--out", metavar="FILE", help="write the key to this file, mode 0600"),
+            REDIS,
+            MASTER,
+            CONFIG,
+        ),
+        "ffgrid keys add jellyfin --role client --out /etc/ffgrid/jellyfin.key",
+    ),
+    Command("list", "list the keys", "app.cli.keys:listing", (JSON, REDIS, MASTER, CONFIG)),
+    Command(
+        "rotate",
+        "make a new version of a key; the old one stays good for a day",
+        "app.cli.keys:rotate",
+        (
+            NAME,
+            _argument("--out", metavar="FILE", help="write the key to this file, mode 0600"),
+            REDIS,
+            MASTER,
+            CONFIG,
+        ),
+    ),
+    Command("revoke", "make a key useless at once", "app.cli.keys:revoke", (NAME, REDIS, MASTER, CONFIG)),
+)
+
+COMMANDS = (
+    Command(
+        "demo",
+        "run everything on this machine: a server, a worker and a real transcode",
+        "app.cli.demo:run",
+        (
+            _argument("--once", action="store_true", help="check the result, clean up and exit"),
+            _argument("--port", type=int, default=0, help="the dashboard's port (default: a free one)"),
+        ),
+        "ffgrid demo --once",
+    ),
+    Command(
+        "web",
+        "run one coordinator process",
+        "app.cli.web:run",
+        (
+            _argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"),
+            _argument("--port", type=int, default=8000, help="the port to listen on (default: 8000)"),
+            _argument(
+                "--embedded",
+                action="store_true",
+                help="start a Valkey server of its own, kept in the data directory",
+            ),
+            REDIS,
+            MASTER,
+            CONFIG,
+        ),
+        "ffgrid web --host 0.0.0.0 --port 8000",
+    ),
+    Command(
+        "worker",
+        "run a worker on this machine",
+        "app.cli.worker:run",
+        (
+            REDIS,
+            KEY,
+            ROOTS,
+            _argument("--worker-id", metavar="NAME", help="its name (FFGRID_WORKER_ID; default: the host's)"),
+            _argument("--slots", metavar="N", help="jobs at a time (FFGRID_SLOTS; default: half the cores)"),
+            _argument(
+                "--labels", metavar="NAME=VALUE[,...]", help="labels that jobs can ask for (FFGRID_LABELS)"
+            ),
+            CONFIG,
+        ),
+        "FFGRID_ROOTS=Movies=/mnt/nas/movies ffgrid worker --slots 2",
+    ),
+    Command("keys", "make, list, rotate and revoke keys (on the coordinator's host)", children=KEYS),
+    Command(
+        "shim",
+        "the stand-in for ffmpeg and ffprobe",
+        children=(
+            Command(
+                "install",
+                "write DIR/ffmpeg and DIR/ffprobe, launchers with this configuration in them",
+                "app.cli.shim:install",
+                (
+                    _argument("directory", metavar="DIR", help="where to write them"),
+                    URL,
+                    KEY,
+                    ROOTS,
+                    _argument("--lane", choices=LANES, default="normal", help="how urgent their calls are"),
+                    _argument(
+                        "--no-local",
+                        action="store_true",
+                        help="never run the local ffmpeg when a call cannot be sent away",
+                    ),
+                    CONFIG,
+                ),
+                "ffgrid shim install /usr/lib/ffgrid --roots Movies=/media/movies",
+            ),
+        ),
+    ),
+    Command(
+        "submit",
+        "queue an ffmpeg or ffprobe command",
+        "app.cli.jobs:submit",
+        (
+            _argument("--wait", action="store_true", help="print its output and end with its exit status"),
+            _argument("--lane", choices=LANES, default="normal", help="how urgent it is (default: normal)"),
+            _argument(
+                "--label",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="only on workers with this label",
+            ),
+            _argument(
+                "--max-attempts", type=int, default=3, metavar="N", help="workers it may lose before it fails"
+            ),
+            JSON,
+            URL,
+            KEY,
+            ROOTS,
+            CONFIG,
+            _argument(
+                "command", nargs="...", metavar="-- ffmpeg ARGS", help="the command, as you would type it"
+            ),
+        ),
+        "ffgrid submit --wait -- ffmpeg -i /media/movies/a.mkv -c:v libx265 /media/movies/b.mkv",
+    ),
+    Command(
+        "jobs",
+        "list jobs, the newest first",
+        "app.cli.jobs:listing",
+        (
+            _argument(
+                "--state", choices=("queued", "running", "done", "failed", "cancelled"), help="only these"
+            ),
+            _argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)"),
+            JSON,
+            URL,
+            KEY,
+            CONFIG,
+        ),
+    ),
+    Command("show", "show one job", "app.cli.jobs:show", (JOB, JSON, URL, KEY, CONFIG)),
+    Command(
+        "logs",
+        "print what a job printed",
+        "app.cli.jobs:logs",
+        (
+            _argument("-f", "--follow", action="store_true", help="go on until it ends"),
+            JOB,
+            JSON,
+            URL,
+            KEY,
+            CONFIG,
+        ),
+    ),
+    Command(
+        "watch",
+        "follow a job with a progress bar; ends with its exit status",
+        "app.cli.jobs:watch",
+        (JOB, JSON, URL, KEY, CONFIG),
+    ),
+    Command(
+        "cancel",
+        "end jobs",
+        "app.cli.jobs:cancel",
+        (_argument("jobs", nargs="+", metavar="ID", help="the jobs' ids"), JSON, URL, KEY, CONFIG),
+    ),
+    Command(
+        "retry",
+        "run a job that has ended again, as a new job",
+        "app.cli.jobs:retry",
+        (JOB, JSON, URL, KEY, CONFIG),
+    ),
+    Command("workers", "list the workers", "app.cli.fleet:workers", (JSON, URL, KEY, CONFIG)),
+    Command(
+        "drain",
+        "let a worker finish what it has and end",
+        "app.cli.fleet:drain",
+        (_argument("worker", metavar="WORKER", help="its name"), JSON, URL, KEY, CONFIG),
+    ),
+)

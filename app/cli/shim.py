@@ -1,0 +1,90 @@
+"""`ffgrid shim install`: launchers that need no configuration at run time and no site packages."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import shutil
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from app.cli.errors import USAGE, Failure
+from app.settings import Settings
+
+HOME = Path(__file__).resolve().parent.parent.parent  # the folder that holds the packages app and shim
+BINARIES = ("ffmpeg", "ffprobe")
+
+LAUNCHER = """\
+{start}
+# Written by `ffgrid shim install`: sends this call to {url}. Run that again to change it.
+import sys
+sys.path.insert(0, {home!r})
+from shim.main import main
+main({binary!r}, {baked!r})
+"""
+
+
+def install(arguments: Namespace) -> int:
+    """Writes the two launchers."""
+    settings = Settings.load(os.environ, vars(arguments))
+    if settings.key_file is None:
+        raise Failure("the shim needs a key: give --key-file, the file that `ffgrid keys add` wrote", USAGE)
+    if not settings.roots:
+        raise Failure(
+            "the shim needs roots: give --roots Name=/directory, the same names as the workers'", USAGE
+        )
+    folder = Path(arguments.directory).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    local = {"ffmpeg": settings.ffmpeg, "ffprobe": settings.ffprobe}
+    for binary in BINARIES:
+        real = "" if arguments.no_local else _real(local[binary], folder)
+        _write(folder / binary, _launcher(binary, real, settings, arguments.lane))
+        print(f"wrote {folder / binary}" + (f" (local: {real})" if real else " (no local program)"))
+    for package in ("app", "shim"):
+        compileall.compile_dir(HOME / package, quiet=2)
+    return 0
+
+
+def _real(program: str, folder: Path) -> str:
+    """The real program's path, never one of our own launchers."""
+    places = [
+        place
+        for place in os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if Path(place).absolute() != folder
+    ]
+    found = shutil.which(program, path=os.pathsep.join(places)) or ""
+    return found if found and not _is_launcher(Path(found)) else ""
+
+
+def _is_launcher(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"ffgrid shim install" in file.read(512)
+
+
+def _launcher(binary: str, real: str, settings: Settings, lane: str) -> str:
+    baked = {
+        "url": " ".join(settings.urls),
+        "key_file": str(settings.key_file),
+        "roots": ":".join(f"{name}={path}" for name, path in settings.roots.items()),
+        "local": real,
+        "lane": lane,
+    }
+    return LAUNCHER.format(
+        start=_start(sys.executable), home=str(HOME), binary=binary, baked=baked, url=baked["url"]
+    )
+
+
+def _start(python: str) -> str:
+    """The first lines: straight into Python where the kernel can read them, through sh where it cannot."""
+    if " " not in python and len(python) < 120:
+        return f"#!{python} -IS"
+    return f"#!/bin/sh\n'''exec' '{python}' -IS \"$0\" \"$@\"\n' '''"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replaces the file at once, so that a call in this moment finds the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.chmod(0o755)
+    fresh.replace(path)

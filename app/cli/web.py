@@ -1,0 +1,34 @@
+"""`ffgrid web`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from argparse import Namespace
+
+from app.cli.errors import Failure
+from app.settings import Settings
+
+
+def run(arguments: Namespace) -> int:
+    """Runs one coordinator process until SIGTERM."""
+    from app.state.clients import Master
+    from app.state.connect import check
+    from app.web.main import create_app
+    from app.web.serve import CannotListen, serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    settings = Settings.load(os.environ, vars(arguments))
+    master = Master.load(settings.master_file, create=True)
+    try:
+        if not arguments.embedded:
+            serve(create_app(check(settings.redis_url), master), arguments.host, arguments.port)
+            return 0
+        from app.state.embedded import Embedded
+
+        with Embedded(settings.data_dir) as server:
+            print(f"Redis for workers and `ffgrid keys`: FFGRID_REDIS_URL={server.url}", flush=True)
+            serve(create_app(server.url, master), arguments.host, arguments.port)
+    except CannotListen as error:
+        raise Failure(str(error)) from None
+    return 0

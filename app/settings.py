@@ -1,0 +1,153 @@
+"""What the daemons and the command line are told: flag > environment FFGRID_* > TOML file > default.
+
+Never read from the current directory. A wrong value stops the start with its name and what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.wire import roots
+from app.wire.signing import ID_LENGTHS, is_word
+
+DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+class BadSetting(ValueError):
+    """A setting cannot be used; the text names it and says what was expected."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Paths are absolute; `urls` are tried in order."""
+
+    redis_url: str = DEFAULT_REDIS
+    urls: tuple[str, ...] = (DEFAULT_URL,)
+    key_file: Path | None = None
+    roots: Mapping[str, str] = field(default_factory=dict)
+    worker_id: str = ""
+    slots: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ffmpeg: str = "ffmpeg"
+    ffprobe: str = "ffprobe"
+    master_file: Path = Path()
+    data_dir: Path = Path()
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
+        """Reads flags, environment and file. Raises BadSetting."""
+        home = Path(environ.get("HOME", "/nonexistent"))
+        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ffgrid"
+        data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "ffgrid"
+        given = {name: value for name, value in (flags or {}).items() if value is not None}
+        path = given.get("config") or environ.get("FFGRID_CONFIG")
+        file = _read(Path(path)) if path else _read(config / "config.toml", required=False)
+        look = _Lookup(given, environ, file)
+        return cls(
+            redis_url=look.text("redis_url", DEFAULT_REDIS),
+            urls=_urls(look.text("url", DEFAULT_URL)),
+            key_file=_path(look.text("key_file", "")),
+            roots=_roots(look.text("roots", "")),
+            worker_id=_worker_id(look.text("worker_id", socket.gethostname())),
+            slots=look.number("slots", max(1, (os.cpu_count() or 2) // 2)),
+            labels=_labels(look.text("labels", "")),
+            ffmpeg=look.text("ffmpeg", "ffmpeg"),
+            ffprobe=look.text("ffprobe", "ffprobe"),
+            master_file=Path(look.text("master_file", str(config / "master"))).absolute(),
+            data_dir=Path(look.text("data_dir", str(data))).absolute(),
+        )
+
+
+KNOWN = (
+    "config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots slots url worker_id".split()
+)
+
+
+class _Lookup:
+    def __init__(self, flags: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str]) -> None:
+        self._sources = (
+            flags,
+            {n: environ[f"FFGRID_{n.upper()}"] for n in KNOWN if environ.get(f"FFGRID_{n.upper()}")},
+            file,
+        )
+
+    def text(self, name: str, default: str) -> str:
+        for source in self._sources:
+            if name in source:
+                return str(source[name])
+        return default
+
+    def number(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isdigit() or not 1 <= int(value) <= 1024:
+            raise BadSetting(f"FFGRID_{name.upper()}: expected a number from 1 to 1024, got {value!r}")
+        return int(value)
+
+
+def _read(path: Path, required: bool = True) -> dict[str, str]:
+    """The file's values. Roots and labels may be tables there."""
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if required:
+            raise BadSetting(f"FFGRID_CONFIG: there is no file {path}") from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSetting(f"cannot read {path}: {error}") from None
+    unknown = sorted(set(content) - set(KNOWN))
+    if unknown:
+        raise BadSetting(
+            f"{path} sets {unknown[0]!r}, which is not a setting: expected some of {', '.join(KNOWN)}"
+        )
+    joints = {"roots": ":", "labels": ","}
+    return {
+        name: joints[name].join(f"{key}={item}" for key, item in value.items())
+        if isinstance(value, dict)
+        else str(value)
+        for name, value in content.items()
+    }
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(url.rstrip("/") for url in text.replace(",", " ").split())
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise BadSetting(f"FFGRID_URL: expected http:// or https:// addresses, got {url!r}")
+    if not urls:
+        raise BadSetting("FFGRID_URL: expected the coordinator's address, got nothing")
+    return urls
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _roots(text: str) -> dict[str, str]:
+    try:
+        return roots.parse(text)
+    except roots.BadRoots as error:
+        raise BadSetting(f"FFGRID_ROOTS: {error}") from None
+
+
+def _worker_id(text: str) -> str:
+    if not is_word(text, ID_LENGTHS):
+        raise BadSetting(
+            f"FFGRID_WORKER_ID: expected up to 64 letters, digits, '.', '_' or '-', got {text!r}"
+        )
+    return text
+
+
+def _labels(text: str) -> dict[str, str]:
+    labels = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = pair.partition("=")
+        if not (equals and name and value):
+            raise BadSetting(f"FFGRID_LABELS: expected name=value joined with ',', got {pair!r}")
+        labels[name.strip()] = value.strip()
+    return labels

@@ -1,0 +1,201 @@
+"""The HTTP API under /v1: one function an operation."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from app.state import lifecycle
+from app.state.clients import Client
+from app.state.job import Job, NoSuchJob, is_id
+from app.state.jobs import Jobs, Submitted
+from app.state.jobs import Submission as Stored
+from app.state.output import Entry, Output
+from app.state.requirements import requirement
+from app.web import schema, views
+from app.web.auth import signed
+from app.web.problems import Problem
+from app.wire import command, roots
+from app.wire.messages import job_path
+
+ANYBODY = ("client", "admin")
+LOG_WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
+
+
+@signed(*ANYBODY)
+async def submit(request: Request, client: Client, body: bytes) -> Response:
+    """Queues a command. 201 for a new job, 200 for one that this key has made before."""
+    wanted = schema.decode(body, schema.Submission)
+    return await _submitted(request, prepare(wanted, client.id))
+
+
+@signed(*ANYBODY)
+async def retry(request: Request, client: Client, body: bytes) -> Response:
+    """Runs an ended job's command again, as a new job that names the old one."""
+    old = await owned_job(request, client)
+    if not old.ended:
+        raise Problem(
+            409, "not-ended", f"job {old.id} is {old.state}: only a job that has ended can be run again"
+        )
+    key = schema.decode(body, schema.Retry).key
+    wanted = {**old.spec, "attach": False, "retry_of": old.id}
+    return await _submitted(request, _stored(key, wanted, old.owner, require_worker=False))
+
+
+@signed(*ANYBODY)
+async def listing(request: Request, client: Client, body: bytes) -> Response:
+    """The newest jobs: `state`, `limit` (1 to 200) and `before`, the `next` of the page before."""
+    query = request.query_params
+    state, limit, before = query.get("state", ""), query.get("limit", "50"), query.get("before", "")
+    if state and state not in lifecycle.STATES:
+        raise Problem(422, "invalid", f"state: {state!r} is none of {', '.join(lifecycle.STATES)}")
+    if not limit.isdigit() or not 1 <= int(limit) <= 200:
+        raise Problem(422, "invalid", f"limit: expected 1 to 200, got {limit!r}")
+    if before and not _is_cursor(before):
+        raise Problem(422, "invalid", "before: expected the 'next' of an earlier page")
+    owner = "" if client.role == "admin" else client.id
+    found, following = await jobs(request).page(int(limit), before, state, owner)
+    return JSONResponse({"jobs": [views.job(one) for one in found], "next": following or None})
+
+
+@signed(*ANYBODY)
+async def show(request: Request, client: Client, body: bytes) -> Response:
+    """One job."""
+    return JSONResponse(views.job(await owned_job(request, client)))
+
+
+@signed(*ANYBODY)
+async def cancel(request: Request, client: Client, body: bytes) -> Response:
+    """Ends a job: 200 when it was queued, 202 when its worker has been told, 409 when it has ended."""
+    one = await owned_job(request, client)
+    answer = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
+    if answer == "ended":
+        raise Problem(409, "ended", f"job {one.id} has ended already: it is {one.state}")
+    return JSONResponse({"id": one.id, "state": answer}, 202 if answer == "cancelling" else 200)
+
+
+@signed(*ANYBODY)
+async def log(request: Request, client: Client, body: bytes) -> Response:
+    """What the job printed, a JSON object a line; with `follow=1` until it ends. `after` skips entries."""
+    one = await owned_job(request, client)
+    after, follow = request.query_params.get("after", "0-0"), request.query_params.get("follow") == "1"
+    if not _is_cursor(after):
+        raise Problem(422, "invalid", "after: expected the id of an entry")
+    lines = _log_lines(request.app.state.store.output, jobs(request), one.id, after, follow)
+    return StreamingResponse(lines, media_type="application/x-ndjson")
+
+
+@signed(*ANYBODY)
+async def workers(request: Request, client: Client, body: bytes) -> Response:
+    """All workers that are remembered."""
+    return JSONResponse(
+        {"workers": [views.worker(one) for one in await request.app.state.store.workers.all()]}
+    )
+
+
+@signed("admin")
+async def drain(request: Request, client: Client, body: bytes) -> Response:
+    """Tells a worker to take nothing new and to end when its jobs have ended."""
+    await request.app.state.store.workers.drain(request.path_params["worker_id"])
+    return JSONResponse({"id": request.path_params["worker_id"], "state": "draining"}, 202)
+
+
+def jobs(request: Request) -> Jobs:
+    """The jobs of this application."""
+    found: Jobs = request.app.state.jobs
+    return found
+
+
+async def owned_job(request: Request, client: Client) -> Job:
+    """The job that the path names, if it is this client's to see. Raises NoSuchJob."""
+    job_id = request.path_params["job_id"]
+    one = await jobs(request).get(job_id) if is_id(job_id) else None
+    if one is None or (client.role != "admin" and one.owner != client.id):
+        raise NoSuchJob(f"there is no job {job_id}")
+    return one
+
+
+def prepare(wanted: schema.Submission, owner: str) -> Stored:
+    """A checked submission, ready to be stored. Raises Problem 422."""
+    arguments = [schema.folded(argument, f"args[{index}]") for index, argument in enumerate(wanted.args)]
+    spec = {
+        "binary": wanted.binary,
+        "args": arguments,
+        "cwd": None if wanted.cwd is None else schema.folded(wanted.cwd, "cwd"),
+        "view": wanted.view,
+        "labels": wanted.labels,
+        "lane": wanted.lane,
+        "attach": wanted.attach,
+        "in_place": wanted.in_place,
+        "max_attempts": wanted.max_attempts,
+    }
+    return _stored(wanted.key, spec, owner, wanted.require_worker)
+
+
+def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) -> Stored:
+    named = roots.names([*spec["args"], spec["cwd"] or ""])
+    plain = [roots.unfold(argument, {name: f"/{name}" for name in named}) for argument in spec["args"]]
+    schema.check_sizes(plain)
+    read = command.read(spec["binary"], plain)
+    encoders = [name for name in read.encoders if command.build_dependent(name)]
+    kind = command.kind(read)
+    return Stored(
+        key=key,
+        digest=sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+        owner=owner,
+        spec=spec,
+        needs=requirement(spec["binary"], named, spec["labels"], encoders),
+        lane=spec["lane"],
+        kind="stream" if spec["in_place"] and kind != "none" else kind,
+        attach=spec["attach"],
+        max_attempts=spec["max_attempts"],
+        require_worker=require_worker,
+    )
+
+
+async def _submitted(request: Request, submission: Stored) -> Response:
+    answer: Submitted = await jobs(request).submit(submission)
+    body: dict[str, Any] = {"id": answer.id, "qualified": answer.qualified, "new": answer.new}
+    if not answer.qualified:
+        body["warning"] = (
+            f"queued, but {await jobs(request).why_nobody(submission.needs) or 'no worker is free'}"
+        )
+    return JSONResponse(body, 201 if answer.new else 200, headers={"Location": job_path(answer.id)})
+
+
+async def _log_lines(
+    output: Output, all_jobs: Jobs, job_id: str, after: str, follow: bool
+) -> AsyncIterator[bytes]:
+    while True:
+        ended = (await all_jobs.get(job_id)).ended  # asked before reading: what is read then is all there is
+        entries = await output.read_log(job_id, after, LOG_WAIT if follow and not ended else 0.0)
+        for entry in entries:
+            after = entry.id
+            yield json.dumps(_log_line(entry)).encode() + b"\n"
+        if not entries and (ended or not follow):
+            break
+    one = await all_jobs.get(job_id)
+    yield (
+        json.dumps({"kind": "end", "state": one.state, "exit": one.exit, "signal": one.signal}).encode()
+        + b"\n"
+    )
+
+
+def _log_line(entry: Entry) -> dict[str, Any]:
+    kind = {b"O": "stdout", b"E": "stderr"}.get(entry.kind, "note")
+    line = {"id": entry.id, "kind": kind, "attempt": entry.attempt}
+    try:
+        return {**line, "data": entry.data.decode()}
+    except UnicodeDecodeError:
+        return {**line, "b64": base64.b64encode(entry.data).decode()}
+
+
+def _is_cursor(text: str) -> bool:
+    first, _, second = text.partition("-")
+    return first.isdigit() and second.isalnum() and len(text) < 64

@@ -1,0 +1,170 @@
+"""`GET /v1/jobs/{id}/attach`: relays frames between a caller and its job's streams (see `app.wire.attach`).
+
+    caller  <== WebSocket ==>  this process  <== out / in streams ==>  worker
+
+Nothing is remembered here: a caller that comes back, to any process, says with `after` what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.state.connect import BLOCK, UNREACHABLE
+from app.state.job import Job, NoSuchJob, is_id
+from app.state.jobs import Jobs
+from app.state.output import Output
+from app.web.auth import Verifier, demand_role
+from app.web.problems import Problem, from_error
+from app.wire import attach as frames
+
+OPEN_MS = 45_000  # how long the caller counts as alive while its connection is open
+OPEN_EVERY = 10.0  # seconds between saying so
+CLOSED_MS = 700  # how long a caller whose connection closed has to come back
+MOVED_MS = 15_000  # the same when this process is what ends
+SERVICE_RESTART = 1012  # the WebSocket code of a server that goes away
+
+
+@dataclass
+class Caller:
+    """One attached caller and what relaying for it needs."""
+
+    socket: WebSocket
+    job_id: str
+    jobs: Jobs
+    output: Output
+    after: str
+
+
+async def attach(socket: WebSocket) -> None:
+    """The endpoint. Refuses with a problem before the upgrade, relays after it."""
+    try:
+        caller = await _admit(socket)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it as a problem
+        await socket.send_denial_response(from_error(error).response())
+        return
+    await socket.accept()
+    leaving = await _relay(caller)
+    tasks: set[asyncio.Task[None]] = socket.app.state.tasks
+    task = asyncio.create_task(_left(caller, leaving))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _admit(socket: WebSocket) -> Caller:
+    verifier: Verifier = socket.app.state.verifier
+    client, _ = await verifier.signer(socket, _no_body)
+    demand_role(client, ("client", "admin"))
+    job_id, after = socket.path_params["job_id"], socket.query_params.get("after", "0-0")
+    try:
+        frames.position(after)
+    except (ValueError, OverflowError):
+        raise Problem(422, "invalid", "after: expected the position of a frame") from None
+    jobs: Jobs = socket.app.state.jobs
+    job = await jobs.get(job_id) if is_id(job_id) else None
+    if job is None or job.owner != client.id:
+        raise NoSuchJob(f"there is no job {job_id}")
+    if not job.spec["attach"]:
+        raise Problem(
+            409, "not-attachable", f"job {job_id} was submitted without attach: read its log instead"
+        )
+    await jobs.caller(job_id, OPEN_MS)
+    return Caller(socket, job_id, jobs, socket.app.state.store.output, after)
+
+
+async def _relay(caller: Caller) -> int:
+    """Relays until the exit is sent or the connection ends; the close code that was seen."""
+    down = asyncio.create_task(_down(caller))
+    up = asyncio.create_task(_up(caller))
+    alive = asyncio.create_task(_keep(caller))
+    try:
+        await asyncio.wait((down, up), return_when=asyncio.FIRST_COMPLETED)
+        if (
+            down.done() and not up.done()
+        ):  # the exit is sent, or Redis is gone: the caller closes, or is closed
+            if down.exception() is not None:
+                await _close(caller, SERVICE_RESTART)
+            await asyncio.wait((up,), timeout=OPEN_EVERY)
+    finally:
+        for task in (down, up, alive):
+            task.cancel()
+        await asyncio.gather(down, up, alive, return_exceptions=True)
+    if not up.done() or up.cancelled() or up.exception() is not None:
+        return SERVICE_RESTART
+    return up.result()
+
+
+async def _down(caller: Caller) -> None:
+    """From the job to the caller, until the exit."""
+    while True:
+        ended = await _ended(caller)  # asked before reading: what is read then is all there is
+        entries = await caller.output.receive(caller.job_id, caller.after, 0.001 if ended else BLOCK)
+        for entry in entries:
+            caller.after = entry.id
+            data = frames.numbered(entry.number) + entry.data if entry.kind == frames.TAKEN else entry.data
+            await caller.socket.send_bytes(frames.encode(entry.kind, frames.position(entry.id), data))
+            if entry.kind == frames.EXIT:
+                return
+        if ended and not entries:
+            exit_ = frames.Exit(ended.exit, ended.signal, ended.reason)
+            await caller.socket.send_bytes(
+                frames.encode(frames.EXIT, frames.position(caller.after), exit_.encode())
+            )
+            return
+
+
+async def _ended(caller: Caller) -> Job | None:
+    job = await caller.jobs.get(caller.job_id)
+    return job if job.ended else None
+
+
+async def _up(caller: Caller) -> int:
+    """From the caller to the job, until the connection ends; its close code."""
+    while True:
+        try:
+            message = await caller.socket.receive_bytes()
+        except WebSocketDisconnect as gone:
+            return gone.code
+        try:
+            kind, position, payload = frames.decode(message)
+        except frames.BadFrame:
+            kind = b""
+        if kind not in frames.FROM_CALLER or not kind:
+            await _close(caller, 1003)
+            return 1003
+        number = frames.number(position) if kind != frames.WINDOW else 0
+        if kind == frames.WINDOW:
+            payload = frames.entry_id(position).encode()
+        await caller.output.send_in(caller.job_id, [(kind, number, payload)])
+
+
+async def _keep(caller: Caller) -> None:
+    """Says that the caller lives, as long as its connection is open."""
+    while True:
+        await asyncio.sleep(OPEN_EVERY)
+        try:
+            await caller.jobs.caller(caller.job_id, OPEN_MS)
+        except UNREACHABLE:
+            continue
+
+
+async def _left(caller: Caller, code: int) -> None:
+    """The connection is gone: if the caller does not come back soon, its job is ended."""
+    wait = MOVED_MS if code == SERVICE_RESTART else CLOSED_MS
+    await caller.jobs.caller(caller.job_id, wait)
+    if code != SERVICE_RESTART:
+        await asyncio.sleep((CLOSED_MS + 20) / 1000)
+        await caller.jobs.orphan(caller.job_id)
+
+
+async def _close(caller: Caller, code: int) -> None:
+    try:
+        await caller.socket.close(code)
+    except RuntimeError:  # it is closed already
+        return
+
+
+async def _no_body() -> bytes:
+    return b""

@@ -1,0 +1,80 @@
+"""The coordinator's application: routes in one list, errors in one table, state only in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from app.state.clients import Master
+from app.state.connect import UNREACHABLE
+from app.state.seal import Seal
+from app.state.store import Store
+from app.web import api, dashboard, pages, problems
+from app.web.attach import attach
+from app.web.auth import Verifier
+from app.wire.messages import JOBS, WORKERS
+
+API = [
+    Route(JOBS, api.submit, methods=["POST"]),
+    Route(JOBS, api.listing, methods=["GET"]),
+    Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
+    Route(JOBS + "/{job_id}/log", api.log, methods=["GET"]),
+    Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
+    Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
+    WebSocketRoute(JOBS + "/{job_id}/attach", attach),
+    Route(WORKERS, api.workers, methods=["GET"]),
+    Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
+]
+
+
+def create_app(redis_url: str, master: Master) -> Starlette:
+    """One coordinator process's application."""
+    store = Store(redis_url)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        ticking = asyncio.create_task(store.reaper.run())
+        yield
+        ticking.cancel()
+        await asyncio.gather(ticking, *app.state.tasks, return_exceptions=True)
+        await store.close()
+
+    health = [Route("/livez", livez), Route("/readyz", readyz)]
+    static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
+    errors = {
+        Exception: problems.handle,
+        problems.HTTPException: problems.handle,
+        problems.Problem: problems.handle,
+    }
+    for kind in (*UNREACHABLE, problems.RedisError, problems.JobError):
+        errors[kind] = problems.handle
+    app = Starlette(
+        routes=[*API, *health, *dashboard.ROUTES, *static], lifespan=lifespan, exception_handlers=errors
+    )
+    app.router.redirect_slashes = False
+    app.state.store = store
+    app.state.jobs = store.jobs(Seal(master.seal_key()))
+    app.state.verifier = Verifier(store.clients, master)
+    app.state.tasks = set()
+    app.state.draining = False
+    return app
+
+
+async def livez(request: Request) -> Response:
+    """This process answers."""
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """This process can serve: it is not going away, and Redis answers."""
+    if request.app.state.draining:
+        raise problems.Problem(503, "draining", "this process is going away")
+    await request.app.state.store.redis.ping()
+    return JSONResponse({"status": "ready"})

@@ -1,0 +1,104 @@
+"""What the API takes, as types: they check requests and describe them in /openapi.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from app.web.problems import Problem
+from app.wire import roots
+from app.wire.messages import ARGUMENT_LIMIT, ARGUMENTS_LIMIT
+
+Key = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$", description="made by the client, one a run")
+]
+RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Piece(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of a folded argument: a root's name, or bytes that are not UTF-8. Exactly one of the two."""
+
+    root: RootName | None = None
+    b64: str | None = None
+
+
+Argument = str | list[str | Piece]
+
+
+class Submission(msgspec.Struct, forbid_unknown_fields=True):
+    """A command to run; see `app.wire.messages`."""
+
+    key: Key
+    binary: Literal["ffmpeg", "ffprobe"]
+    args: Annotated[list[Argument], msgspec.Meta(max_length=4096)]
+    cwd: Argument | None = None
+    view: dict[RootName, str] = {}
+    lane: Literal["live", "high", "normal", "low"] = "normal"
+    labels: Annotated[dict[Word, Word], msgspec.Meta(max_length=16)] = {}
+    attach: bool = False
+    in_place: bool = False
+    require_worker: bool = False
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+
+
+class Retry(msgspec.Struct, forbid_unknown_fields=True):
+    """Runs an ended job's command again, as a new job."""
+
+    key: Key
+
+
+T = TypeVar("T")
+
+
+def decode(body: bytes, form: type[T]) -> T:
+    """The body as that type. Raises Problem: 400 for what is not JSON, 422 for what is not as described."""
+    try:
+        return msgspec.json.decode(body, type=form)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        path = where.strip("`") or "$"
+        detail = f"{path.removeprefix('$.')}: {_lowered(message)}"
+        raise Problem(422, "invalid", detail, errors=[{"pointer": path, "detail": message}]) from None
+    except msgspec.DecodeError as error:
+        raise Problem(400, "malformed", f"the body is not JSON: {_lowered(str(error))}") from None
+
+
+def folded(argument: Argument, where: str) -> roots.Folded:
+    """An argument as the wire has it. Raises Problem 422 for a piece that is neither root nor bytes."""
+    if isinstance(argument, str):
+        _limit(argument, where)
+        return argument
+    return [piece if isinstance(piece, str) else _piece(piece, where) for piece in argument]
+
+
+def check_sizes(arguments: list[str]) -> None:
+    """Raises Problem 422 for arguments that no kernel would take."""
+    sizes = [len(argument.encode("utf-8", "surrogateescape")) for argument in arguments]
+    if sum(sizes) > ARGUMENTS_LIMIT:
+        raise Problem(422, "invalid", f"args: {sum(sizes)} bytes in all, expected at most {ARGUMENTS_LIMIT}")
+    for index, size in enumerate(sizes):
+        if size > ARGUMENT_LIMIT:
+            raise Problem(422, "invalid", f"args[{index}]: {size} bytes, expected at most {ARGUMENT_LIMIT}")
+
+
+def _piece(piece: Piece, where: str) -> dict[str, str]:
+    if (piece.root is None) == (piece.b64 is None):
+        raise Problem(422, "invalid", f"{where}: a piece has either 'root' or 'b64'")
+    if piece.root is not None:
+        return {"root": piece.root}
+    try:
+        roots.decode(piece.b64 or "")
+    except ValueError:
+        raise Problem(422, "invalid", f"{where}: 'b64' is not base64") from None
+    return {"b64": piece.b64 or ""}
+
+
+def _limit(argument: str, where: str) -> None:
+    if "\0" in argument:
+        raise Problem(422, "invalid", f"{where}: an argument cannot hold a NUL")
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]

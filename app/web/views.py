@@ -1,0 +1,47 @@
+"""Jobs and workers as the API shows them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.state.job import Job
+from app.state.jobs import command_line
+from app.state.workers import Worker
+
+
+def job(one: Job) -> dict[str, Any]:
+    """A job as JSON: times in Unix seconds, `exit` and `signal` null until it has ended."""
+    return {
+        "id": one.id,
+        "state": one.state,
+        "cancelling": one.cancelling,
+        "binary": one.spec["binary"],
+        "command": command_line(one.spec),
+        "lane": one.lane,
+        "labels": one.spec.get("labels", {}),
+        "owner": one.owner,
+        "created": one.created,
+        "started": one.started,
+        "finished": one.finished,
+        "attempt": one.attempt,
+        "losses": one.losses,
+        "worker": one.worker,
+        "exit": one.exit,
+        "signal": one.signal,
+        "reason": one.reason,
+        "cause": one.cause,
+        "retry_of": one.spec.get("retry_of"),
+        "progress": one.progress or None,
+    }
+
+
+def worker(one: Worker) -> dict[str, Any]:
+    """A worker as JSON; `silent` is seconds since its last heartbeat."""
+    return {
+        "id": one.id,
+        "state": one.state,
+        "busy": one.busy,
+        "silent": round(one.silent, 3),
+        "draining": one.draining,
+        **one.about,
+    }

@@ -1,0 +1,200 @@
+"""As much HTTP/1.1 as the shim speaks: one connection, a signed POST, then an upgrade on the same one.
+
+Made by hand because http.client costs more milliseconds than the whole call (measured: 45 of 60).
+"""
+
+from __future__ import annotations
+
+import _socket
+from posix import urandom
+from time import time
+
+from app.wire import signing, websocket
+
+TYPES = False
+if TYPES:
+    from typing import Protocol
+
+    from app.wire.keyfile import Key
+
+    class Stream(Protocol):
+        """A connected socket, plain or TLS."""
+
+        def recv(self, size: int, /) -> bytes: ...
+        def sendall(self, data: bytes, /) -> None: ...
+        def send(self, data: bytes, /) -> int: ...
+        def fileno(self) -> int: ...
+        def settimeout(self, seconds: float | None, /) -> None: ...
+        def close(self) -> None: ...
+
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
+HEAD_LIMIT = 65_536
+# The kernel finds out that the coordinator's host has vanished; a slow network costs nothing.
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 7, "TCP_USER_TIMEOUT": 45_000}
+
+
+class Unreachable(Exception):
+    """No answer from the coordinator; the text says which and why."""
+
+
+class Connection:
+    """One keep-alive connection to one coordinator process."""
+
+    def __init__(self, url: str, key: Key) -> None:
+        """Connects. Raises Unreachable."""
+        self._secure, self._host, self._port, self._prefix = _split(url)
+        self._authority = url.split("://", 1)[1].partition("/")[0]
+        self._key = key
+        self.url = url
+        self.socket = self._connect()
+        self._rest = b""
+
+    def request(self, method: str, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """A signed request: status, headers (lower case), body. Raises Unreachable."""
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        self._send(method, target, body, headers)
+        status, answered = self._head()
+        return status, answered, self._body(answered)
+
+    def upgrade(self, target: str) -> bytes:
+        """Makes the connection a WebSocket; bytes that came behind the answer.
+
+        Raises Refused when the coordinator says no, Unreachable when it says nothing.
+        """
+        headers, accept = websocket.handshake_headers(urandom(16))
+        self._send("GET", target, b"", headers)
+        status, answered = self._head()
+        if status != 101 or answered.get("sec-websocket-accept") != accept:
+            raise Refused(status, self._body(answered), answered.get("date", ""))
+        self.socket.settimeout(None)
+        return self._rest
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.socket.close()
+
+    def _send(self, method: str, target: str, body: bytes, headers: list[tuple[str, str]]) -> None:
+        target = self._prefix + target
+        signed = signing.sign(
+            self._key.id,
+            self._key.secret,
+            method,
+            target,
+            body,
+            created=int(time()),
+            nonce=signing.new_nonce(urandom(16)),
+        )
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in headers + signed]
+        try:
+            self.socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        except OSError as error:
+            raise self._unreachable(error) from None
+
+    def _head(self) -> tuple[int, dict[str, str]]:
+        data = self._rest
+        while b"\r\n\r\n" not in data:
+            if len(data) > HEAD_LIMIT:
+                raise Unreachable(f"{self.url} does not answer as a coordinator does")
+            data += self._receive()
+        head, _, self._rest = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        words = first.split(" ", 2)
+        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+            raise Unreachable(f"{self.url} does not answer as a coordinator does")
+        pairs = (line.partition(":") for line in lines)
+        return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        length = headers.get("content-length", "0")
+        size = int(length) if length.isdigit() else 0
+        while len(self._rest) < size:
+            self._rest += self._receive()
+        body, self._rest = self._rest[:size], self._rest[size:]
+        return body
+
+    def _receive(self) -> bytes:
+        try:
+            data = self.socket.recv(65_536)
+        except OSError as error:
+            raise self._unreachable(error) from None
+        if not data:
+            raise Unreachable(f"{self.url} closed the connection")
+        return data
+
+    def _connect(self) -> Stream:
+        try:
+            addresses = _socket.getaddrinfo(self._host, self._port, 0, _socket.SOCK_STREAM)
+        except OSError as error:
+            raise self._unreachable(error) from None
+        for last, (family, kind, protocol, _, address) in enumerate(addresses, 1 - len(addresses)):
+            connection = _socket.socket(family, kind, protocol)
+            connection.settimeout(CONNECT_SECONDS)
+            try:
+                connection.connect(address)
+            except OSError as error:
+                connection.close()
+                if last == 0:
+                    raise self._unreachable(error) from None
+                continue
+            _tune(connection)
+            return self._secured(connection) if self._secure else connection
+        raise Unreachable(f"{self.url}: no address")
+
+    def _secured(self, connection: _socket.socket) -> Stream:
+        import socket
+        import ssl  # 30 ms, only for https
+
+        wrapped = socket.socket(fileno=connection.detach())
+        wrapped.settimeout(CONNECT_SECONDS)
+        try:
+            return ssl.create_default_context().wrap_socket(wrapped, server_hostname=self._host)
+        except OSError as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: OSError) -> Unreachable:
+        what = "does not answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        return Unreachable(f"{self.url}: {what}")
+
+
+class Refused(Exception):
+    """The coordinator answered, and the answer is no."""
+
+    def __init__(self, status: int, body: bytes, date: str) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+        self.date = date
+
+    def sentence(self) -> str:
+        """What the coordinator said, for people."""
+        from app.wire.refusal import sentence  # slow to import, and nothing is in a hurry any more
+
+        return sentence(self.status, self.body, self.date, time())
+
+
+def _tune(connection: _socket.socket) -> None:
+    connection.settimeout(ANSWER_SECONDS)
+    connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    connection.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(_socket, name):
+            connection.setsockopt(_socket.IPPROTO_TCP, getattr(_socket, name), value)
+
+
+def _split(url: str) -> tuple[bool, str, int, str]:
+    """Whether it is https, the host, the port and the path before the API's own."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, port = authority, ""
+    if authority.startswith("["):
+        host, _, port = authority[1:].partition("]")
+        port = port[1:]
+    elif ":" in authority:
+        host, _, port = authority.rpartition(":")
+    if scheme not in ("http", "https") or not host or (port and not port.isdigit()):
+        raise Unreachable(f"cannot read the coordinator's address {url!r}: expected http://host:port")
+    secure = scheme == "https"
+    return secure, host, int(port) if port else (443 if secure else 80), (slash + path).rstrip("/")

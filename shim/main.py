@@ -1,0 +1,86 @@
+"""Runs one call: sends it away and is its caller's ffmpeg until it ends, or becomes the local ffmpeg.
+
+The local program is only ever started by exec, and never once the job has been accepted.
+"""
+
+from __future__ import annotations
+
+import _signal
+import posix
+import sys
+
+from app.wire import attach, messages
+from shim.config import BadConfig, Config, load
+from shim.http import Connection, Refused, Unreachable
+from shim.relay import Lost, Relay
+from shim.submit import Stays, submission
+
+FAILED = 1  # the exit status of a call that could neither be sent away nor run here
+
+TYPES = False
+if TYPES:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+
+def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
+    """The launcher's one call."""
+    args = sys.argv[1:]
+    try:
+        config = load(baked)
+    except BadConfig as error:
+        _run_here(binary, args, baked.get("local", ""), str(error))
+    try:
+        relay = _send_away(binary, args, config)
+    except (Stays, Unreachable) as error:
+        _run_here(binary, args, config.local, str(error))
+    except Refused as refused:
+        _run_here(binary, args, config.local, refused.sentence())
+    try:
+        _end(binary, relay.run())
+    except Lost as lost:
+        _fail(binary, f"the job was lost: {lost}")
+
+
+def _send_away(binary: str, args: list[str], config: Config) -> Relay:
+    body, read = submission(binary, args, config)
+    why = ""
+    for url in config.urls:
+        try:
+            connection = Connection(url, config.key)
+            status, headers, answer = connection.request("POST", messages.JOBS, body)
+        except Unreachable as error:
+            why = str(error)
+            continue
+        if status in (502, 504):  # a proxy without a coordinator behind it
+            why = f"{url} has no coordinator behind it"
+            continue
+        if status not in (200, 201):
+            raise Refused(status, answer, headers.get("date", ""))
+        job_id = headers["location"].rpartition("/")[2]
+        return Relay(connection, config, job_id, read.reads_stdin)
+    raise Unreachable(why)
+
+
+def _end(binary: str, ending: attach.Exit) -> NoReturn:
+    if ending.signal is not None:
+        _signal.signal(ending.signal, _signal.SIG_DFL)
+        posix.kill(posix.getpid(), ending.signal)
+    if ending.code is None:
+        _fail(binary, ending.reason or "the job ended without saying how")
+    posix._exit(ending.code)
+
+
+def _run_here(binary: str, args: list[str], local: str, why: str) -> NoReturn:
+    """Becomes the local program, or says why it cannot."""
+    if local:
+        try:
+            posix.execv(local, [binary, *args])
+        except OSError as error:
+            why = f"{why}; and {local} cannot be run here: {error.strerror}"
+    _fail(binary, why)
+
+
+def _fail(binary: str, why: str) -> NoReturn:
+    posix.write(2, f"{binary} (ffgrid): {why}\n".encode("utf-8", "surrogateescape"))
+    posix._exit(FAILED)

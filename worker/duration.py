@@ -1,0 +1,56 @@
+"""How long a job's inputs are, asked of ffprobe, or of ffmpeg where there is no ffprobe."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.wire import command
+from worker.machine import Machine
+from worker.plan import Plan
+
+LIMIT = 10.0  # seconds one input may take
+
+
+async def durations(ready: Plan, machine: Machine) -> list[float | None]:
+    """Seconds for each input; None where nobody knows (a pipe, a device, a generator)."""
+    urls = zip(ready.command.inputs, ready.command.input_options, strict=True)
+    found: list[float | None] = []
+    for index, options in urls:
+        found.append(await _duration(ready.command.args[index], options, ready.cwd, machine))
+    return found
+
+
+async def _duration(url: str, options: dict[str, str], cwd: str | None, machine: Machine) -> float | None:
+    if options.get("f") == "lavfi" or url == "-" or url.startswith(("pipe:", "fd:", "/dev/")):
+        return None
+    demuxer = ["-f", options["f"]] if "f" in options else []
+    safe = ["-safe", options["safe"]] if "safe" in options else []
+    if "ffprobe" in machine.programs:
+        asked = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"]
+        return command.seconds(
+            (await _output(machine.programs["ffprobe"], [*asked, *demuxer, *safe, "-i", url], cwd)).strip()
+        )
+    told = await _output(machine.programs["ffmpeg"], ["-hide_banner", *demuxer, *safe, "-i", url], cwd)
+    return command.seconds(told.partition("Duration: ")[2].partition(",")[0])
+
+
+async def _output(program: str, arguments: list[str], cwd: str | None) -> str:
+    """What a program prints, on both of its streams; "" when it takes too long."""
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        cwd=cwd,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(LIMIT):
+            out, _ = await process.communicate()
+    except (TimeoutError, asyncio.CancelledError) as stopped:
+        process.kill()
+        await process.wait()
+        if isinstance(stopped, asyncio.CancelledError):
+            raise
+        return ""
+    return out.decode("utf-8", "replace")

@@ -1,0 +1,76 @@
+"""What an attached caller sends: standard input, signals, pauses, and how far it has read."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from app.state.connect import UNREACHABLE
+from app.state.output import Entry, Output
+from app.wire import attach
+from worker.child import Child
+from worker.report import Caller
+
+WAIT = 2.0  # seconds one read waits
+RETRY = 0.2  # seconds before Redis is asked again
+
+
+class Inbound:
+    """Takes the caller's frames in their order, each once, however often it sends them.
+
+    Signals act when they arrive, even while ffmpeg does not read its input; all frames are acknowledged in
+    order, input only when ffmpeg has it, so that the caller is never far ahead.
+    """
+
+    def __init__(self, output: Output, job_id: str, caller: Caller, child: Child) -> None:
+        self._output = output
+        self._job_id = job_id
+        self._caller = caller
+        self._child = child
+        self._after = "0-0"
+        self._number = 0
+        self._pending: asyncio.Queue[Entry] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Takes frames until cancelled. While Redis is away it waits."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive())
+            tasks.create_task(self._feed())
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                entries = await self._output.receive_in(self._job_id, self._after, WAIT)
+                for entry in entries:
+                    await self._take(entry)
+                if entries:
+                    await self._output.took(self._job_id, entries)
+            except UNREACHABLE:
+                await asyncio.sleep(RETRY)
+
+    async def _take(self, entry: Entry) -> None:
+        self._after = entry.id
+        if entry.kind == attach.WINDOW:
+            await self._caller.consumed(entry.data.decode())
+        elif entry.number == self._number + 1:
+            self._number = entry.number
+            self._pending.put_nowait(entry)
+            self._obey(entry)
+
+    def _obey(self, entry: Entry) -> None:
+        if entry.kind == attach.SIGNAL:
+            self._child.signal(entry.data[0])
+        elif entry.kind == attach.PAUSE:
+            self._child.signal(signal.SIGSTOP)
+        elif entry.kind == attach.RESUME:
+            self._child.signal(signal.SIGCONT)
+
+    async def _feed(self) -> None:
+        while True:
+            entry = await self._pending.get()
+            if entry.kind == attach.STDIN:
+                await self._child.write(entry.data)
+            elif entry.kind == attach.EOF:
+                self._child.end_input()
+            if self._pending.empty():
+                await self._caller.took(entry.number)

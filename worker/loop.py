@@ -1,0 +1,216 @@
+"""Takes jobs and keeps them alive: one task reads the queue, one beats, one a job runs it.
+
+claim (lanes in order)  --nothing-->  block on the streams and the inbox  --hint-->  start
+   ^                                                                                  |
+   '------------------------ a slot is free again <------------ run <-----------------'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from app.guard import Guard
+from app.state.connect import UNREACHABLE, RedisError
+from app.state.leases import Delivery, Lease, Leases
+from app.state.output import Output
+from app.state.requirements import missing
+from app.state.seal import Seal
+from app.state.workers import BEAT, NameTaken, Workers
+from worker.machine import Machine
+from worker.run import Run
+
+BACKWARDS_EVERY = 8  # each so many claims the lanes are walked from the lowest, so that none starves
+RETRY = 0.5  # seconds before Redis is asked again
+
+log = logging.getLogger("ffgrid.worker")
+
+
+class Replaced(Exception):
+    """Another process has this worker's name now."""
+
+
+class Loop:
+    """A worker's life. `run` returns when it has been drained and its last job has ended."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        workers: Workers,
+        output: Output,
+        seal: Seal,
+        machine: Machine,
+        guard: Guard,
+        version: str,
+    ) -> None:
+        self._leases = leases
+        self._workers = workers
+        self._machine = machine
+        self._about = machine.about(version)
+        self._make: Callable[[Lease], Run] = lambda lease: Run(lease, leases, output, seal, machine, guard)
+        self._guard = guard
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._classes: list[str] = []
+        self._claims = 0
+        self._waiting_for_slot = False
+        self._draining = False
+        self._drained = asyncio.Event()
+
+    async def run(self) -> None:
+        """Registers, works until drained, retires. Raises NameTaken or Replaced."""
+        await self._workers.register(self._leases.worker, self._leases.boot, self._about)
+        await self._look_at_classes()
+        beating = asyncio.create_task(self._beat_for_ever())
+        taking = asyncio.create_task(self._take_for_ever())
+        drained = asyncio.create_task(self._drained.wait())
+        try:
+            await asyncio.wait((beating, taking, drained), return_when=asyncio.FIRST_COMPLETED)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            if beating.done():
+                self._stop_all("lost")
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for task in (beating, taking, drained):
+                task.cancel()
+            results = await asyncio.gather(beating, taking, drained, return_exceptions=True)
+        await self._leave()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    def drain(self, hand_back: bool = False) -> None:
+        """Takes nothing new and ends when the last job has; with `hand_back` the jobs go back at once."""
+        self._draining = True
+        if hand_back:
+            self._stop_all("release")
+        if not self._runs:
+            self._drained.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._draining
+
+    @property
+    def _free(self) -> int:
+        return 0 if self._draining else self._machine.slots - len(self._runs)
+
+    async def _take_for_ever(self) -> None:
+        while True:
+            try:
+                if not await self._claim():
+                    await self._wait()
+            except UNREACHABLE as error:
+                log.warning("Redis cannot be reached (%s), trying again", error)
+                await asyncio.sleep(RETRY)
+
+    async def _claim(self) -> bool:
+        self._claims += 1
+        streams = self._leases.streams(self._classes)
+        if self._claims % BACKWARDS_EVERY == 0:
+            streams.reverse()
+        leases = await self._leases.claim(streams, self._free)
+        for lease in leases:
+            self._start(lease)
+        return bool(leases)
+
+    async def _wait(self) -> None:
+        self._waiting_for_slot = not self._free
+        delivery = await self._leases.wait(self._leases.streams(self._classes) if self._free else [])
+        self._waiting_for_slot = False
+        await self._take_hints(delivery)
+        for message in delivery.messages:
+            await self._obey(message)
+        if not delivery.hints and not delivery.messages:
+            await self._look_at_classes()
+
+    async def _take_hints(self, delivery: Delivery) -> None:
+        for stream, entry, job_id in delivery.hints:
+            if self._free < 1:
+                await self._leases.put_back(entry, job_id)
+            elif lease := await self._leases.start(stream, entry, job_id):
+                self._start(lease)
+
+    async def _obey(self, message: dict[str, str]) -> None:
+        asked, run = message.get("do"), self._runs.get(message.get("job", ""))
+        if asked == "class":
+            await self._look_at_classes()
+        elif asked == "drain":
+            log.info("asked to drain")
+            self.drain()
+        elif asked in ("cancel", "kill") and run:
+            run.stop(asked)
+
+    async def _look_at_classes(self) -> None:
+        classes = await self._workers.classes()
+        able = [cls for cls, needs in classes.items() if not missing(needs, self._about)]
+        if able != self._classes:
+            self._classes = able
+            await self._beat()
+
+    def _start(self, lease: Lease) -> None:
+        run = self._make(lease)
+        self._runs[lease.id] = run
+        task = asyncio.create_task(self._run(run))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, run: Run) -> None:
+        try:
+            await run.run()
+        except Exception:
+            log.exception("job %s: the worker failed at it", run.lease.id)
+        del self._runs[run.lease.id]
+        if self._draining and not self._runs:
+            self._drained.set()
+        elif self._waiting_for_slot:
+            self._waiting_for_slot = False
+            await self._nudge()
+
+    async def _nudge(self) -> None:
+        try:
+            await self._leases.nudge()
+        except RedisError:
+            return  # the blocking read ends by itself, a little later
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            self._guard.tick()
+            try:
+                await self._beat()
+            except UNREACHABLE as error:
+                log.debug("no heartbeat: %s", error)
+            await asyncio.sleep(BEAT)
+
+    async def _beat(self) -> None:
+        held = {job_id: run.lease.token for job_id, run in self._runs.items()}
+        beat = await self._leases.beat(len(self._runs), [] if self._draining else self._classes, held)
+        if beat.standing == "replaced":
+            raise Replaced(f"another process is the worker {self._leases.worker!r} now")
+        if beat.standing == "unknown":
+            await self._workers.register(self._leases.worker, self._leases.boot, self._about)
+            return
+        if beat.draining and not self._draining:
+            self.drain()
+        for job_id in beat.lost:
+            if run := self._runs.get(job_id):
+                run.stop("lost")
+        for job_id, how in beat.cancelled.items():
+            if run := self._runs.get(job_id):
+                run.stop(how)
+
+    def _stop_all(self, how: str) -> None:
+        for run in list(self._runs.values()):
+            run.stop(how)
+
+    async def _leave(self) -> None:
+        try:
+            await self._workers.retire(self._leases.worker, self._leases.boot)
+        except RedisError:
+            return  # it is forgotten a day after its last beat
+
+
+__all__ = ["Loop", "NameTaken", "Replaced"]

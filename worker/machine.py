@@ -1,0 +1,100 @@
+"""What this machine can do: its ffmpeg and ffprobe, their versions, the encoders that can work here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from glob import glob
+from typing import Any
+
+# An encoder that ffmpeg lists may still need a device: without one of these it is not offered.
+DEVICES = {
+    "_nvenc": "/dev/nvidia0",
+    "_vaapi": "/dev/dri/renderD*",
+    "_qsv": "/dev/dri/renderD*",
+    "_vulkan": "/dev/dri/renderD*",
+    "_amf": "/dev/dri/renderD*",
+    "_v4l2m2m": "/dev/video*",
+    "_rkmpp": "/dev/mpp_service",
+}
+
+
+class NoFFmpeg(Exception):
+    """There is no ffmpeg that runs; the text says what was tried."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine as a worker: programs (name -> path), versions (name -> text), roots, labels, slots."""
+
+    programs: Mapping[str, str]
+    versions: Mapping[str, str]
+    encoders: list[str]
+    roots: Mapping[str, str]
+    slots: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def about(self, version: str) -> dict[str, Any]:
+        """What the registry is told: names of roots, never their paths."""
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": version,
+            "slots": self.slots,
+            "roots": sorted(self.roots),
+            "binaries": dict(self.versions),
+            "encoders": self.encoders,
+            "labels": dict(self.labels),
+            "started": time.time(),
+        }
+
+
+async def inspect(
+    ffmpeg: str, ffprobe: str, roots: Mapping[str, str], slots: int, labels: Mapping[str, str]
+) -> Machine:
+    """Looks at the programs. Raises NoFFmpeg; a missing ffprobe only means that it is not offered."""
+    found = {
+        name: path
+        for name, path in (("ffmpeg", shutil.which(ffmpeg)), ("ffprobe", shutil.which(ffprobe)))
+        if path
+    }
+    if "ffmpeg" not in found:
+        raise NoFFmpeg(f"there is no program {ffmpeg!r}: install ffmpeg, or set FFGRID_FFMPEG to its path")
+    versions = {name: _version(await _run(path, "-version")) for name, path in found.items()}
+    if not versions["ffmpeg"]:
+        raise NoFFmpeg(f"{found['ffmpeg']} does not answer -version as ffmpeg does")
+    encoders = _encoders(await _run(found["ffmpeg"], "-hide_banner", "-encoders"))
+    return Machine(found, versions, [name for name in encoders if _has_device(name)], roots, slots, labels)
+
+
+async def _run(program: str, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    out, _ = await process.communicate()
+    return out.decode("utf-8", "replace")
+
+
+def _version(text: str) -> str:
+    """`5.1.9` of `ffmpeg version 5.1.9-0+deb12u1 Copyright ...`; "" when it is something else."""
+    words = text.split(maxsplit=3)
+    return words[2].partition("-")[0] if len(words) > 2 and words[1] == "version" else ""
+
+
+def _encoders(listing: str) -> list[str]:
+    """The names in the table of `ffmpeg -encoders`: ` V....D libx264   libx264 H.264 ...`."""
+    _, _, table = listing.partition(" ------\n")
+    return [line.split()[1] for line in table.splitlines() if len(line.split()) > 1]
+
+
+def _has_device(encoder: str) -> bool:
+    return all(glob(pattern) for suffix, pattern in DEVICES.items() if encoder.endswith(suffix))

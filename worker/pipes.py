@@ -1,0 +1,54 @@
+"""Pipes between the event loop and a child process, as plain descriptors: bytes in, bytes out, no lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+CHUNK = 1 << 16
+
+
+async def read(descriptor: int, size: int = CHUNK) -> bytes:
+    """What there is to read, up to `size` bytes; b"" at the end. The descriptor must not block."""
+    while True:
+        try:
+            return os.read(descriptor, size)
+        except BlockingIOError:
+            await _ready(descriptor, for_writing=False)
+
+
+async def write(descriptor: int, data: bytes) -> None:
+    """Writes everything. Raises BrokenPipeError when nobody reads."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            await _ready(descriptor, for_writing=True)
+
+
+async def _ready(descriptor: int, for_writing: bool) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    add, remove = (
+        (loop.add_writer, loop.remove_writer) if for_writing else (loop.add_reader, loop.remove_reader)
+    )
+    add(descriptor, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        remove(descriptor)
+
+
+def pair(ours_reads: bool) -> tuple[int, int]:
+    """A pipe as (our end, the child's end). Ours does not block and is not inherited."""
+    reader, writer = os.pipe()
+    ours, theirs = (reader, writer) if ours_reads else (writer, reader)
+    os.set_blocking(ours, False)
+    return ours, theirs
+
+
+def close(descriptor: int | None) -> None:
+    """Closes it if it is one."""
+    if descriptor is not None:
+        os.close(descriptor)

@@ -1,0 +1,103 @@
+"""What a job says while it runs: its log for everybody, and the lossless stream for an attached caller.
+
+A caller's window bounds how far the job may be ahead: a caller that stops reading stops ffmpeg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from app.state.leases import Lease
+from app.state.output import Output
+from app.wire import attach
+
+FLUSH_SECONDS = 0.1
+FLUSH_BYTES = 4096
+LOG_ENTRY_BYTES = 16_384
+
+
+class Log:
+    """Collects what is printed and stores it in batches, so that a talkative job costs few commands."""
+
+    def __init__(self, output: Output, lease: Lease) -> None:
+        self._output = output
+        self._lease = lease
+        self._parts: list[tuple[bytes, bytes]] = []
+        self._size = 0
+        self._timer: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    async def write(self, kind: bytes, data: bytes) -> None:
+        """Takes some bytes; waits only when a batch is full."""
+        self._parts.append((kind, data))
+        self._size += len(data)
+        if self._size >= FLUSH_BYTES:
+            await self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.create_task(self._later())
+
+    async def flush(self) -> None:
+        """Stores what has been collected."""
+        async with self._lock:
+            batches, self._parts, self._size = _joined(self._parts), [], 0
+            if batches:
+                await self._output.log(self._lease.id, self._lease.attempt, batches)
+
+    async def close(self) -> None:
+        """Stores the rest; nothing is taken after this."""
+        if self._timer:
+            self._timer.cancel()
+        await self.flush()
+
+    async def _later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self._timer = None
+        await self.flush()
+
+
+class Caller:
+    """The attached caller's stream: frames out, within its window."""
+
+    def __init__(self, output: Output, lease: Lease) -> None:
+        self._output = output
+        self._id = lease.id
+        self._sent: deque[tuple[bytes, int]] = deque()
+        self._ahead = 0
+        self._room = asyncio.Condition()
+
+    async def write(self, kind: bytes, data: bytes) -> None:
+        """Sends bytes; waits while the caller is a whole window behind."""
+        async with self._room:
+            await self._room.wait_for(lambda: self._ahead < attach.WINDOW_BYTES)
+            entry = await self._output.send(self._id, kind, data)
+            self._sent.append((attach.position(entry), len(data)))
+            self._ahead += len(data)
+
+    async def consumed(self, entry: str) -> None:
+        """The caller has what was sent up to this entry."""
+        upto = attach.position(entry)
+        async with self._room:
+            while self._sent and self._sent[0][0] <= upto:
+                self._ahead -= self._sent.popleft()[1]
+            self._room.notify_all()
+        await self._output.free(self._id, entry)
+
+    async def took(self, number: int) -> None:
+        """The job has taken the caller's frames up to this one."""
+        await self._output.send(self._id, attach.TAKEN, b"", number)
+
+    async def exit(self, ending: attach.Exit) -> None:
+        """The last word."""
+        await self._output.send(self._id, attach.EXIT, ending.encode())
+
+
+def _joined(parts: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Neighbours of one kind as one, cut where they get too large."""
+    joined: list[tuple[bytes, bytes]] = []
+    for kind, data in parts:
+        if joined and joined[-1][0] == kind and len(joined[-1][1]) + len(data) <= LOG_ENTRY_BYTES:
+            joined[-1] = (kind, joined[-1][1] + data)
+        else:
+            joined.append((kind, data))
+    return joined

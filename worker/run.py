@@ -1,0 +1,230 @@
+"""One job: plan, start, follow, end. The lease is the right to say anything about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+
+from app.guard import Guard
+from app.state.connect import UNREACHABLE, RedisError
+from app.state.job import LeaseLost
+from app.state.leases import Lease, Leases
+from app.state.output import Output
+from app.state.seal import BadSeal, Seal
+from app.wire import attach
+from worker import pipes
+from worker.child import Child, spawn
+from worker.follow import follow
+from worker.inbound import Inbound
+from worker.machine import Machine
+from worker.outcome import Outcome, of_status, refused
+from worker.plan import CannotRun, Plan, environment, plan
+from worker.report import Caller, Log
+
+CANCEL_SECONDS = 1.0  # from SIGTERM to SIGKILL
+RETRY = 0.5  # seconds before Redis is told again how a job ended
+DRAIN_SECONDS = 1.0  # for pipes that a grandchild of ffmpeg still holds open
+
+
+class Run:
+    """One attempt at one job. `stop` may be called at any time."""
+
+    def __init__(
+        self, lease: Lease, leases: Leases, output: Output, seal: Seal, machine: Machine, guard: Guard
+    ) -> None:
+        self.lease = lease
+        self._leases = leases
+        self._output = output
+        self._seal = seal
+        self._machine = machine
+        self._guard = guard
+        self._log = Log(output, lease)
+        self._caller: Caller | None = None
+        self._child: Child | None = None
+        self._stopping: str | None = None
+        self._stopped = asyncio.Event()
+        self._killer: asyncio.Task[None] | None = None
+
+    def stop(self, how: str) -> None:
+        """Ends the process: "cancel" (asks first), "kill", "lost" (says nothing afterwards) or "release"."""
+        if self._stopping == how:
+            return
+        self._stopping = how
+        self._stopped.set()
+        if self._child and how == "cancel":
+            self._child.signal(signal.SIGCONT)
+            self._child.signal(signal.SIGTERM)
+            self._killer = asyncio.create_task(self._kill_later())
+        elif self._child:
+            self._child.kill()
+
+    async def run(self) -> None:
+        """Runs it to its end and says how it ended, unless the lease is lost."""
+        try:
+            await self._say(await self._outcome())
+        except LeaseLost:
+            return
+
+    async def _outcome(self) -> Outcome:
+        try:
+            spec = self._seal.open(self.lease.id, self.lease.sealed)
+            if spec["attach"]:
+                self._caller = Caller(self._output, self.lease)
+                if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
+                    return refused("its worker was lost after it had sent or taken data")
+            ready = plan(spec, self.lease.id, self.lease.attempt, self._machine)
+            _check_outputs(ready)
+            return await self._execute(ready)
+        except (BadSeal, CannotRun) as error:
+            return refused(str(error))
+        except OSError as error:
+            return refused(f"cannot start {error.filename or 'it'}: {error.strerror}")
+
+    async def _execute(self, ready: Plan) -> Outcome:
+        if self._stopping:
+            return of_status(-signal.SIGKILL, cancelled=True)
+        child = spawn(
+            ready.argv,
+            ready.cwd,
+            environment(os.environ),
+            self._guard,
+            stdin=ready.stdin,
+            progress=ready.progress,
+        )
+        self._child = child
+        try:
+            status = await self._attend(child, ready)
+        finally:
+            child.kill()
+            child.close()
+        outcome = of_status(status, cancelled=self._stopping in ("cancel", "kill"))
+        await self._settle_files(ready.renames, outcome)
+        return outcome
+
+    async def _attend(self, child: Child, ready: Plan) -> int:
+        """Relays until the process has ended and its pipes are empty; its status."""
+        aside = []
+        if ready.progress:
+            aside.append(asyncio.create_task(follow(child, ready, self._machine, self._leases, self.lease)))
+        if self._caller:
+            inbound = Inbound(self._output, self.lease.id, self._caller, child)
+            aside.append(asyncio.create_task(inbound.run()))
+        pumps = [
+            asyncio.create_task(self._pump(child.stdout, attach.STDOUT)),
+            asyncio.create_task(self._pump(child.stderr, attach.STDERR)),
+        ]
+        try:
+            status = await child.wait()
+            await self._emptied(pumps)
+        finally:
+            for task in (*aside, *pumps):
+                task.cancel()
+            await asyncio.gather(*aside, *pumps, return_exceptions=True)
+        return status
+
+    async def _emptied(self, pumps: list[asyncio.Task[None]]) -> None:
+        """Waits until all that was printed has gone on its way; after a stop, not for long."""
+        stopped = asyncio.create_task(self._stopped.wait())
+        pending: set[asyncio.Task[None]] = set(pumps)
+        while pending and not stopped.done():
+            limit = None if self._caller else DRAIN_SECONDS
+            done, _ = await asyncio.wait(
+                (*pending, stopped), timeout=limit, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                break
+            pending -= done
+        if pending and stopped.done() and self._stopping == "cancel":
+            await asyncio.wait(pending, timeout=DRAIN_SECONDS)
+        stopped.cancel()
+
+    async def _pump(self, descriptor: int, kind: bytes) -> None:
+        """From one of the process's pipes to where it belongs, byte for byte, until it ends."""
+        while data := await pipes.read(descriptor):
+            if self._caller:
+                await self._send(kind, data)
+            if not self._caller or kind == attach.STDERR:
+                await self._keep(kind, data)
+
+    async def _send(self, kind: bytes, data: bytes) -> None:
+        assert self._caller
+        while True:
+            try:
+                return await self._caller.write(kind, data)
+            except UNREACHABLE:
+                await asyncio.sleep(RETRY)
+
+    async def _keep(self, kind: bytes, data: bytes) -> None:
+        try:
+            await self._log.write(kind, data)
+        except RedisError:
+            return  # a log is for people: a job does not fail for it
+
+    async def _settle_files(self, renames: Mapping[str, str], outcome: Outcome) -> None:
+        """Gives finished outputs their names, while the lease holds; removes unfinished ones."""
+        if outcome.event == "succeed" and renames:
+            await self._still_ours()
+            await asyncio.to_thread(_publish, renames)
+        for temporary in renames:
+            await asyncio.to_thread(_remove, temporary)
+
+    async def _still_ours(self) -> None:
+        """Waits until Redis confirms the lease. Raises LeaseLost."""
+        while True:
+            try:
+                return await self._leases.check(self.lease)
+            except UNREACHABLE:
+                await asyncio.sleep(RETRY)
+
+    async def _say(self, outcome: Outcome) -> None:
+        """Tells the queue, however long Redis takes to answer. Raises LeaseLost."""
+        if self._stopping == "lost":
+            raise LeaseLost
+        while True:
+            try:
+                await self._log.close()
+                if self._stopping == "release":
+                    return await self._leases.release(self.lease)
+                await self._leases.finish(self.lease, outcome.event, outcome.fields())
+                break
+            except UNREACHABLE:
+                await asyncio.sleep(RETRY)
+        try:
+            if self._caller:
+                await self._caller.exit(outcome.frame())
+            await self._output.end(self.lease.id)
+        except RedisError:
+            return  # the job's hash says how it ended; whoever waits reads it there
+
+    async def _kill_later(self) -> None:
+        await asyncio.sleep(CANCEL_SECONDS)
+        if self._child:
+            self._child.kill()
+
+
+def _check_outputs(ready: Plan) -> None:
+    """An output that exists is replaced only if the command says so. Raises CannotRun."""
+    if ready.command.overwrite:
+        return
+    for final in ready.renames.values():
+        if os.path.exists(final):
+            raise CannotRun(f"{os.path.basename(final)!r} exists already: add -y to replace it")
+
+
+def _publish(renames: Mapping[str, str]) -> None:
+    for temporary, final in renames.items():
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, final)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
