@@ -64,7 +64,7 @@ class Settings:
         )
 
 
-KNOWN = (
+KNOWN = tuple(
     "config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots slots url worker_id".split()
 )
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside Python: ffmpeg, ffprobe and redis-server. Where they are, it does nothing.
+# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server and a browser, chromium. Where they are,
+# it does nothing.
 #
 #   system.sh BIN      BIN is the virtual environment's bin folder
 #
@@ -19,7 +20,7 @@ link_redis() {
 }
 
 missing() {
-    for tool in ffmpeg ffprobe redis-server; do
+    for tool in ffmpeg ffprobe redis-server chromium; do
         there "$tool" || printf '%s ' "$tool"
     done
 }
@@ -40,12 +41,13 @@ give_up() {
 
 link_redis
 [ -z "$(missing)" ] && exit 0
-there apt-get || give_up 'Install them and try again (on macOS: brew install ffmpeg redis).'
-[ "$(id -u)" = 0 ] || there sudo || give_up 'As root: apt-get install ffmpeg redis-tools. Then try again.'
+there apt-get || give_up 'Install them and try again (on macOS: brew install ffmpeg redis chromium).'
+[ "$(id -u)" = 0 ] || there sudo || give_up 'As root: apt-get install ffmpeg redis-tools chromium. Then try again.'
 
 echo "Installing with apt: $(missing)"
 apt update
 there ffmpeg && there ffprobe || apt install --yes --no-install-recommends ffmpeg
 there redis-server || apt install --yes --no-install-recommends redis-tools
+there chromium || apt install --yes --no-install-recommends chromium
 link_redis
 [ -z "$(missing)" ] || give_up 'apt ran, and they are still missing. Install them by hand and try again.'

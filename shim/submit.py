@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from _json import encode_basestring_ascii as quoted
 from binascii import hexlify
 from posix import getcwdb, urandom
-
-from _json import encode_basestring_ascii as quoted
 
 from app.wire import command, placing, roots
 from shim.config import Config

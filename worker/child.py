@@ -144,11 +144,7 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
         await asyncio.to_thread(process.wait)
         return
     descriptor = os.pidfd_open(process.pid)
-    loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-    loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
     try:
-        await ended
+        await pipes.readable(descriptor)
     finally:
-        loop.remove_reader(descriptor)
         os.close(descriptor)

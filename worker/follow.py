@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from app.state.connect import UNREACHABLE
+from app.state.connect import UNREACHABLE, stop
 from app.state.job import LeaseLost
 from app.state.leases import Lease, Leases
 from app.wire import command
@@ -36,8 +36,7 @@ async def follow(child: Child, ready: Plan, machine: Machine, leases: Leases, le
             expected = probing.result() if probing.done() and not probing.cancelled() else None
             await _store(leases, lease, shown(reports[-1], ready.command, expected))
     finally:
-        probing.cancel()
-        await asyncio.gather(probing, return_exceptions=True)
+        await stop(probing)
 
 
 def shown(progress: Progress, read: command.Command, expected: float | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from app.state.connect import UNREACHABLE
+from app.state.connect import UNREACHABLE, stop
 from app.state.output import Entry, Output
 from app.wire import attach
 from worker.child import Child
@@ -28,17 +28,27 @@ class Inbound:
         self._caller = caller
         self._child = child
         self._after = "0-0"
-        self._number = 0
+        self._stopped = False
         self._pending: asyncio.Queue[Entry] = asyncio.Queue()
 
     async def run(self) -> None:
-        """Takes frames until cancelled. While Redis is away it waits."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._receive())
-            tasks.create_task(self._feed())
+        """Takes frames until stopped. While Redis is away it waits."""
+        feeding = asyncio.create_task(self._feed())
+        try:
+            await self._receive()
+        finally:
+            await stop(feeding)
+
+    async def stop(self) -> None:
+        """Ends `run`. A blocked read is woken, not cancelled: that would cost its connection."""
+        self._stopped = True
+        try:
+            await self._output.wake_in(self._job_id)
+        except UNREACHABLE:
+            return  # the read fails as well
 
     async def _receive(self) -> None:
-        while True:
+        while not self._stopped:
             try:
                 entries = await self._output.receive_in(self._job_id, self._after, WAIT)
                 for entry in entries:
@@ -51,9 +61,8 @@ class Inbound:
     async def _take(self, entry: Entry) -> None:
         self._after = entry.id
         if entry.kind == attach.WINDOW:
-            await self._caller.consumed(entry.data.decode())
-        elif entry.number == self._number + 1:
-            self._number = entry.number
+            await self._caller.consumed(attach.unpack(entry.data))
+        elif entry.kind:
             self._pending.put_nowait(entry)
             self._obey(entry)
 

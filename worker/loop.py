@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from app.guard import Guard
-from app.state.connect import UNREACHABLE, RedisError
+from app.state.connect import UNREACHABLE, RedisError, stop
 from app.state.leases import Delivery, Lease, Leases
 from app.state.output import Output
 from app.state.requirements import missing
 from app.state.seal import Seal
-from app.state.workers import BEAT, NameTaken, Workers
+from app.state.workers import BEAT, NameTaken, NoSuchWorker, Workers
 from worker.machine import Machine
 from worker.run import Run
 
@@ -54,40 +54,35 @@ class Loop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._classes: list[str] = []
         self._claims = 0
-        self._waiting_for_slot = False
+        self._waiting = False  # in a blocking read ...
+        self._full = False  # ... that looks at the inbox only, because no slot was free
         self._draining = False
-        self._drained = asyncio.Event()
 
     async def run(self) -> None:
         """Registers, works until drained, retires. Raises NameTaken or Replaced."""
         await self._workers.register(self._leases.worker, self._leases.boot, self._about)
         await self._look_at_classes()
         beating = asyncio.create_task(self._beat_for_ever())
-        taking = asyncio.create_task(self._take_for_ever())
-        drained = asyncio.create_task(self._drained.wait())
+        taking = asyncio.create_task(self._take_until_drained())
         try:
-            await asyncio.wait((beating, taking, drained), return_when=asyncio.FIRST_COMPLETED)
-            taking.cancel()
-            await asyncio.gather(taking, return_exceptions=True)
+            await asyncio.wait((beating, taking), return_when=asyncio.FIRST_COMPLETED)
             if beating.done():
                 self._stop_all("lost")
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
-            for task in (beating, taking, drained):
-                task.cancel()
-            results = await asyncio.gather(beating, taking, drained, return_exceptions=True)
+            await stop(beating, taking)
         await self._leave()
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+        for task in (beating, taking):
+            if not task.cancelled():
+                task.result()
 
     def drain(self, hand_back: bool = False) -> None:
         """Takes nothing new and ends when the last job has; with `hand_back` the jobs go back at once."""
-        self._draining = True
+        if not self._draining:
+            self._draining = True
+            self._in_background(self._announce_drain())
         if hand_back:
             self._stop_all("release")
-        if not self._runs:
-            self._drained.set()
 
     @property
     def draining(self) -> bool:
@@ -98,8 +93,8 @@ class Loop:
     def _free(self) -> int:
         return 0 if self._draining else self._machine.slots - len(self._runs)
 
-    async def _take_for_ever(self) -> None:
-        while True:
+    async def _take_until_drained(self) -> None:
+        while self._runs or not self._draining:
             try:
                 if not await self._claim():
                     await self._wait()
@@ -118,9 +113,9 @@ class Loop:
         return bool(leases)
 
     async def _wait(self) -> None:
-        self._waiting_for_slot = not self._free
+        self._waiting, self._full = True, not self._free
         delivery = await self._leases.wait(self._leases.streams(self._classes) if self._free else [])
-        self._waiting_for_slot = False
+        self._waiting = False
         await self._take_hints(delivery)
         for message in delivery.messages:
             await self._obey(message)
@@ -139,7 +134,6 @@ class Loop:
         if asked == "class":
             await self._look_at_classes()
         elif asked == "drain":
-            log.info("asked to drain")
             self.drain()
         elif asked in ("cancel", "kill") and run:
             run.stop(asked)
@@ -154,7 +148,10 @@ class Loop:
     def _start(self, lease: Lease) -> None:
         run = self._make(lease)
         self._runs[lease.id] = run
-        task = asyncio.create_task(self._run(run))
+        self._in_background(self._run(run))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -164,11 +161,15 @@ class Loop:
         except Exception:
             log.exception("job %s: the worker failed at it", run.lease.id)
         del self._runs[run.lease.id]
-        if self._draining and not self._runs:
-            self._drained.set()
-        elif self._waiting_for_slot:
-            self._waiting_for_slot = False
+        if self._waiting and (self._full or self._draining):
             await self._nudge()
+
+    async def _announce_drain(self) -> None:
+        """So that nobody counts on this worker, and the blocked read looks at its inbox only."""
+        try:
+            await self._workers.drain(self._leases.worker)
+        except (RedisError, NoSuchWorker):
+            return  # the next heartbeat names no class
 
     async def _nudge(self) -> None:
         try:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from app.guard import Guard
 from app.settings import Settings
 from app.state.clients import read_private
-from app.state.connect import UNREACHABLE
+from app.state.connect import UNREACHABLE, stop
 from app.state.seal import Seal
 from app.state.store import Store
 from app.state.workers import HELD_MS
@@ -50,8 +50,7 @@ async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None
         try:
             await _run(loop)
         finally:
-            ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
+            await stop(ticking)
     finally:
         guard.close()
         await store.close()

@@ -14,7 +14,7 @@ async def read(descriptor: int, size: int = CHUNK) -> bytes:
         try:
             return os.read(descriptor, size)
         except BlockingIOError:
-            await _ready(descriptor, for_writing=False)
+            await readable(descriptor)
 
 
 async def write(descriptor: int, data: bytes) -> None:
@@ -27,17 +27,27 @@ async def write(descriptor: int, data: bytes) -> None:
             await _ready(descriptor, for_writing=True)
 
 
-async def _ready(descriptor: int, for_writing: bool) -> None:
+async def readable(descriptor: int) -> None:
+    """Returns once there is something to read, or the end."""
+    await _ready(descriptor, for_writing=False)
+
+
+async def _ready(descriptor: int, *, for_writing: bool) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     add, remove = (
         (loop.add_writer, loop.remove_writer) if for_writing else (loop.add_reader, loop.remove_reader)
     )
-    add(descriptor, lambda: ready.done() or ready.set_result(None))
+    add(descriptor, _resolve, ready)
     try:
         await ready
     finally:
         remove(descriptor)
+
+
+def _resolve(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def pair(ours_reads: bool) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from app.state.connect import UNREACHABLE
 from app.state.leases import Lease
 from app.state.output import Output
 from app.wire import attach
@@ -15,6 +16,7 @@ from app.wire import attach
 FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 4096
 LOG_ENTRY_BYTES = 16_384
+RETRY = 0.2  # seconds before Redis is asked again
 
 
 class Log:
@@ -57,39 +59,49 @@ class Log:
 
 
 class Caller:
-    """The attached caller's stream: frames out, within its window."""
+    """The attached caller's stream: numbered frames out, within its window."""
 
     def __init__(self, output: Output, lease: Lease) -> None:
         self._output = output
         self._id = lease.id
-        self._sent: deque[tuple[bytes, int]] = deque()
+        self._number = 0
+        self._sent: deque[tuple[int, int]] = deque()
         self._ahead = 0
-        self._room = asyncio.Condition()
+        self._room = asyncio.Event()
 
     async def write(self, kind: bytes, data: bytes) -> None:
         """Sends bytes; waits while the caller is a whole window behind."""
-        async with self._room:
-            await self._room.wait_for(lambda: self._ahead < attach.WINDOW_BYTES)
-            entry = await self._output.send(self._id, kind, data)
-            self._sent.append((attach.position(entry), len(data)))
-            self._ahead += len(data)
+        while self._ahead >= attach.WINDOW_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        await self._send(kind, data)
 
-    async def consumed(self, entry: str) -> None:
-        """The caller has what was sent up to this entry."""
-        upto = attach.position(entry)
-        async with self._room:
-            while self._sent and self._sent[0][0] <= upto:
-                self._ahead -= self._sent.popleft()[1]
-            self._room.notify_all()
-        await self._output.free(self._id, entry)
+    async def consumed(self, number: int) -> None:
+        """The caller has what was sent up to this frame."""
+        while self._sent and self._sent[0][0] <= number:
+            self._ahead -= self._sent.popleft()[1]
+        self._room.set()
+        await self._output.free(self._id, number)
 
     async def took(self, number: int) -> None:
         """The job has taken the caller's frames up to this one."""
-        await self._output.send(self._id, attach.TAKEN, b"", number)
+        await self._send(attach.TAKEN, attach.pack(number))
 
     async def exit(self, ending: attach.Exit) -> None:
         """The last word."""
-        await self._output.send(self._id, attach.EXIT, ending.encode())
+        await self._send(attach.EXIT, ending.encode())
+
+    async def _send(self, kind: bytes, data: bytes) -> None:
+        """Sends one frame, again until Redis has it: under its number it is stored once."""
+        self._number += 1
+        number = self._number
+        self._sent.append((number, len(data)))
+        self._ahead += len(data)
+        while True:
+            try:
+                return await self._output.send(self._id, number, kind, data)
+            except UNREACHABLE:
+                await asyncio.sleep(RETRY)
 
 
 def _joined(parts: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

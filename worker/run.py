@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Mapping
 
 from app.guard import Guard
-from app.state.connect import UNREACHABLE, RedisError
+from app.state.connect import UNREACHABLE, RedisError, stop
 from app.state.job import LeaseLost
 from app.state.leases import Lease, Leases
 from app.state.output import Output
@@ -22,6 +23,8 @@ from worker.machine import Machine
 from worker.outcome import Outcome, of_status, refused
 from worker.plan import CannotRun, Plan, environment, plan
 from worker.report import Caller, Log
+
+log = logging.getLogger("ffgrid.worker")
 
 CANCEL_SECONDS = 1.0  # from SIGTERM to SIGKILL
 RETRY = 0.5  # seconds before Redis is told again how a job ended
@@ -105,23 +108,27 @@ class Run:
 
     async def _attend(self, child: Child, ready: Plan) -> int:
         """Relays until the process has ended and its pipes are empty; its status."""
-        aside = []
-        if ready.progress:
-            aside.append(asyncio.create_task(follow(child, ready, self._machine, self._leases, self.lease)))
-        if self._caller:
-            inbound = Inbound(self._output, self.lease.id, self._caller, child)
-            aside.append(asyncio.create_task(inbound.run()))
         pumps = [
             asyncio.create_task(self._pump(child.stdout, attach.STDOUT)),
             asyncio.create_task(self._pump(child.stderr, attach.STDERR)),
         ]
+        inbound = Inbound(self._output, self.lease.id, self._caller, child) if self._caller else None
+        listening = [asyncio.create_task(inbound.run())] if inbound else []
+        if ready.progress:
+            listening.append(
+                asyncio.create_task(follow(child, ready, self._machine, self._leases, self.lease))
+            )
         try:
             status = await child.wait()
             await self._emptied(pumps)
         finally:
-            for task in (*aside, *pumps):
-                task.cancel()
-            await asyncio.gather(*aside, *pumps, return_exceptions=True)
+            if inbound:
+                await inbound.stop()
+                await asyncio.wait(listening[:1], timeout=DRAIN_SECONDS)
+            await stop(*pumps, *listening)
+        for task in (*pumps, *listening):
+            if not task.cancelled() and task.exception():
+                log.error("job %s: relaying failed", self.lease.id, exc_info=task.exception())
         return status
 
     async def _emptied(self, pumps: list[asyncio.Task[None]]) -> None:
@@ -144,17 +151,9 @@ class Run:
         """From one of the process's pipes to where it belongs, byte for byte, until it ends."""
         while data := await pipes.read(descriptor):
             if self._caller:
-                await self._send(kind, data)
+                await self._caller.write(kind, data)
             if not self._caller or kind == attach.STDERR:
                 await self._keep(kind, data)
-
-    async def _send(self, kind: bytes, data: bytes) -> None:
-        assert self._caller
-        while True:
-            try:
-                return await self._caller.write(kind, data)
-            except UNREACHABLE:
-                await asyncio.sleep(RETRY)
 
     async def _keep(self, kind: bytes, data: bytes) -> None:
         try:
@@ -196,7 +195,7 @@ class Run:
                 await self._caller.exit(outcome.frame())
             await self._output.end(self.lease.id)
         except RedisError:
-            return  # the job's hash says how it ended; whoever waits reads it there
+            return None  # the job's hash says how it ended; whoever waits reads it there
 
     async def _kill_later(self) -> None:
         await asyncio.sleep(CANCEL_SECONDS)

@@ -22,10 +22,8 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, Failure):
         return error.status, str(error)
     if isinstance(error, ModuleNotFoundError):
-        return (
-            USAGE,
-            f"this command needs more than is installed ({error.name} is missing): see README.md, pip install 'ffgrid[web]'",
-        )
+        missing = f"this command needs more than is installed ({error.name} is missing)"
+        return USAGE, f"{missing}: pip install 'ffgrid[demo]', see README.md"
     if type(error).__name__ in ("BadSetting", "BadURL", "BadKeyFile"):
         return USAGE, str(error)
     if type(error).__module__.startswith("redis."):

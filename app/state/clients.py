@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from redis.asyncio import Redis
-
+from app.state.connect import Connection
 from app.state.keys import Keys
 from app.wire.signing import ID_LENGTHS, WINDOW, is_word
 
@@ -93,7 +92,7 @@ class Master:
 class Clients:
     """The records of all keys, and the nonces they have burnt."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Connection, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 

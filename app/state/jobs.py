@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
-
 from app.state import lifecycle
+from app.state.connect import Connection
 from app.state.job import Job, JobError, NoSuchJob, new_id
 from app.state.keys import Keys
 from app.state.requirements import Requirement, canonical, class_id, missing, why_nobody
@@ -56,7 +55,7 @@ class Submitted:
 class Jobs:
     """Everything about jobs that a web process does."""
 
-    def __init__(self, redis: Redis, keys: Keys, scripts: Scripts, seal: Seal, workers: Workers) -> None:
+    def __init__(self, redis: Connection, keys: Keys, scripts: Scripts, seal: Seal, workers: Workers) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts
@@ -111,12 +110,26 @@ class Jobs:
                 pipe.zcard(self._keys.states + state)
             return dict(zip(lifecycle.STATES, await pipe.execute(), strict=True))
 
+    async def revision(self) -> tuple[str, float]:
+        """The last event's id: while it stays, no job has moved. And Redis' clock, in Unix seconds."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xrevrange(self._keys.events, count=1)
+            pipe.time()
+            events, (seconds, microseconds) = await pipe.execute()
+        return events[0][0].decode() if events else "", seconds + microseconds / 1e6
+
     async def cancel(self, job_id: str, how: str = "cancel", reason: str = "cancelled") -> str:
         """ "cancelled", "cancelling" (its worker was told) or "ended". Raises NoSuchJob."""
         answer = await self._scripts.run("cancel", [self._keys.job(job_id)], [job_id, how, reason])
         if answer == b"unknown":
             raise NoSuchJob(f"there is no job {job_id}")
         return str(answer.decode())
+
+    async def interrupt(self, job_id: str) -> None:
+        """The caller has been told to end: a job that nobody has taken yet is cancelled, a running one is not."""
+        await self._scripts.run(
+            "interrupt", [self._keys.job(job_id)], [job_id, "interrupted before it started"]
+        )
 
     async def caller(self, job_id: str, milliseconds: int) -> str | None:
         """Says how long the attached caller counts as alive from now; the job's state, or None."""

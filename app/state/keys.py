@@ -76,11 +76,11 @@ class Keys:
         return f"{self.nonce_prefix}{key_id}:{nonce}"
 
     def output(self, job_id: str) -> str:
-        """stream · k(ind) d(ata) of an attached job, no MAXLEN: the window bounds it · 10 min after the end"""
+        """stream · k(ind) d(ata) of an attached job, ids are frame numbers, the window bounds it · 10 min after"""
         return f"{self.bulk}:out:{{{job_id}}}"
 
     def input(self, job_id: str) -> str:
-        """stream · k(ind) n(umber) d(ata) from an attached caller, deleted as taken · 10 min after the end"""
+        """stream · k(ind) d(ata) from an attached caller, ids are frame numbers, deleted as taken · 10 min after"""
         return f"{self.bulk}:in:{{{job_id}}}"
 
     def log(self, job_id: str) -> str:

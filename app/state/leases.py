@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from app.state.connect import BLOCK
+from app.state.connect import BLOCK, Connection
 from app.state.job import LeaseLost
 from app.state.keys import GROUP, Keys
 from app.state.scripting import Scripts
@@ -53,7 +52,7 @@ class Leases:
     """The queue as one worker process sees it. `blocking` must be a client that waits for long reads."""
 
     def __init__(
-        self, redis: Redis, blocking: Redis, keys: Keys, scripts: Scripts, worker: str, boot: str
+        self, redis: Connection, blocking: Connection, keys: Keys, scripts: Scripts, worker: str, boot: str
     ) -> None:
         self._redis = redis
         self._blocking = blocking
@@ -83,7 +82,7 @@ class Leases:
 
     async def wait(self, streams: Sequence[str]) -> Delivery:
         """Waits up to BLOCK seconds for a hint or a message. Makes groups that Redis has lost."""
-        wanted: dict[Any, Any] = {stream: ">" for stream in [*streams, self._inbox]}
+        wanted: dict[Any, Any] = dict.fromkeys([*streams, self._inbox], ">")
         try:
             reply = await self._blocking.xreadgroup(
                 GROUP, self.worker, wanted, count=1, block=int(BLOCK * 1000)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from app.state.connect import Connection
 from app.state.keys import Keys
 
 LOG_ENTRIES = 2_000  # how many batches of a job's log are kept, about
@@ -28,14 +28,18 @@ class Entry:
     id: str
     kind: bytes
     data: bytes
-    number: int = 0
     attempt: int = 0
+
+    @property
+    def number(self) -> int:
+        """The number of a frame to or from a caller."""
+        return int(self.id.partition("-")[0])
 
 
 class Output:
     """The bulk streams of jobs. `blocking` must be a client that waits for long reads."""
 
-    def __init__(self, redis: Redis, blocking: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Connection, blocking: Connection, keys: Keys) -> None:
         self._redis = redis
         self._blocking = blocking
         self._keys = keys
@@ -58,15 +62,9 @@ class Output:
             reply = await self._redis.xread({key: after}, count=count)
         return _entries(reply)
 
-    async def send(self, job_id: str, kind: bytes, data: bytes, number: int = 0) -> str:
-        """Appends to what the caller gets; the entry's id."""
-        fields: dict[bytes, bytes | int] = {b"k": kind, b"d": data}
-        if number:
-            fields[b"n"] = number
-        entry: bytes = await self._redis.execute_command(
-            "XADD", self._keys.output(job_id), "*", *_flat(fields)
-        )
-        return entry.decode()
+    async def send(self, job_id: str, number: int, kind: bytes, data: bytes) -> None:
+        """Appends the frame with this number (from 1) to what the caller gets. Sending it twice is harmless."""
+        await self._append(self._keys.output(job_id), number, kind, data)
 
     async def receive(self, job_id: str, after: str, wait: float, count: int = 32) -> list[Entry]:
         """What the caller gets after that id; waits up to `wait` seconds."""
@@ -81,21 +79,25 @@ class Output:
         taken = await self._added(self._keys.input(job_id)) - await self._redis.xlen(self._keys.input(job_id))
         return sent > 0 or taken > 0
 
-    async def free(self, job_id: str, upto: str) -> None:
-        """Deletes what the caller has consumed, up to and with that id."""
-        milliseconds, _, sequence = upto.partition("-")
-        await self._redis.xtrim(
-            self._keys.output(job_id), minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False
-        )
+    async def free(self, job_id: str, number: int) -> None:
+        """Deletes what the caller has consumed, up to and with that frame."""
+        await self._redis.xtrim(self._keys.output(job_id), minid=f"{number + 1}-0", approximate=False)
 
-    async def send_in(self, job_id: str, frames: Iterable[tuple[bytes, int, bytes]]) -> None:
-        """Appends (kind, number, bytes) from the caller."""
-        key = self._keys.input(job_id)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for kind, number, data in frames:
-                pipe.xadd(key, {"k": kind, "n": number, "d": data})
-            pipe.pexpire(key, IDLE_MS)
-            await pipe.execute()
+    async def send_in(self, job_id: str, number: int, kind: bytes, data: bytes) -> None:
+        """Appends the caller's frame with this number (from 1). Sending it twice is harmless."""
+        await self._append(self._keys.input(job_id), number, kind, data)
+
+    async def wake_in(self, job_id: str) -> None:
+        """Ends a blocking `receive_in` of a job that has ended; no frame can follow."""
+        await self._redis.xadd(self._keys.input(job_id), {"k": b""})
+
+    async def _append(self, key: str, number: int, kind: bytes, data: bytes) -> None:
+        """The stream's ids are our own numbers, so Redis refuses a frame that it has."""
+        try:
+            await self._redis.execute_command("XADD", key, f"{number}-0", b"k", kind, b"d", data)
+        except ResponseError as error:
+            if "equal or smaller" not in str(error):
+                raise
 
     async def receive_in(self, job_id: str, after: str, wait: float) -> list[Entry]:
         """What the caller has sent after that id; waits up to `wait` seconds."""
@@ -123,10 +125,6 @@ class Output:
             await pipe.execute()
 
 
-def _flat(fields: dict[bytes, bytes | int]) -> list[bytes | int]:
-    return [word for pair in fields.items() for word in pair]
-
-
 def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:
     if not reply:
         return []
@@ -135,7 +133,6 @@ def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) 
             entry.decode(),
             fields[b"k"],
             fields.get(b"d", b""),
-            int(fields.get(b"n", b"0")),
             int(fields.get(b"a", b"0")),
         )
         for entry, fields in reply[0][1]

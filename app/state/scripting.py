@@ -7,29 +7,28 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from app.state import lifecycle
+from app.state.connect import Connection
 from app.state.keys import GROUP, REAPER, Keys
 from app.wire.messages import LANES
 
 # Only a submission may be refused when Redis is full: what is running must be able to end.
 DENIED_WHEN_FULL = frozenset({"submit"})
 
-Argument = str | bytes | int | float
-
 
 class Scripts:
     """The scripts of one namespace, called by file name: `await scripts.run("beat", keys, args)`."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Connection, keys: Keys) -> None:
         self._redis = redis
         self._sources = {name: source(name, keys) for name in names()}
         self._digests = {name: sha1(body).hexdigest() for name, body in self._sources.items()}  # noqa: S324 - Redis' own naming
 
-    async def run(self, name: str, keys: list[str], args: Iterable[Argument] = ()) -> Any:
+    async def run(self, name: str, keys: Iterable[str], args: Iterable[Any] = ()) -> Any:
         """What the script returns. A server that has forgotten the script is told it again."""
+        keys = list(keys)
         arguments = (len(keys), *keys, *args)
         try:
             return await self._redis.execute_command("EVALSHA", self._digests[name], *arguments)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
-
 from app.state.clients import Clients
 from app.state.connect import open_blocking, open_commands
 from app.state.jobs import Jobs
@@ -20,8 +18,8 @@ class Store:
     """The parts of the state over one pair of connections pools. Close it when done."""
 
     def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
-        self.redis: Redis = open_commands(url)
-        self.blocking: Redis = open_blocking(url)
+        self.redis = open_commands(url)
+        self.blocking = open_blocking(url)
         self.keys = Keys(namespace)
         self.scripts = Scripts(self.redis, self.keys)
         self.workers = Workers(self.redis, self.keys, self.scripts)

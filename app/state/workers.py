@@ -10,8 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
-
+from app.state.connect import Connection
 from app.state.job import JobError
 from app.state.keys import Keys
 from app.state.scripting import Scripts
@@ -59,7 +58,7 @@ class Worker:
 class Workers:
     """Everything about workers that is kept in Redis."""
 
-    def __init__(self, redis: Redis, keys: Keys, scripts: Scripts) -> None:
+    def __init__(self, redis: Connection, keys: Keys, scripts: Scripts) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.state.connect import BLOCK, UNREACHABLE
+from app.state.connect import BLOCK, UNREACHABLE, stop
 from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs
 from app.state.output import Output
@@ -25,6 +25,7 @@ OPEN_EVERY = 10.0  # seconds between saying so
 CLOSED_MS = 700  # how long a caller whose connection closed has to come back
 MOVED_MS = 15_000  # the same when this process is what ends
 SERVICE_RESTART = 1012  # the WebSocket code of a server that goes away
+NOT_ACCEPTED = 1003  # the WebSocket code for data that cannot be accepted
 
 
 @dataclass
@@ -35,14 +36,14 @@ class Caller:
     job_id: str
     jobs: Jobs
     output: Output
-    after: str
+    after: int
 
 
 async def attach(socket: WebSocket) -> None:
     """The endpoint. Refuses with a problem before the upgrade, relays after it."""
     try:
         caller = await _admit(socket)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it as a problem
+    except Exception as error:
         await socket.send_denial_response(from_error(error).response())
         return
     await socket.accept()
@@ -57,11 +58,9 @@ async def _admit(socket: WebSocket) -> Caller:
     verifier: Verifier = socket.app.state.verifier
     client, _ = await verifier.signer(socket, _no_body)
     demand_role(client, ("client", "admin"))
-    job_id, after = socket.path_params["job_id"], socket.query_params.get("after", "0-0")
-    try:
-        frames.position(after)
-    except (ValueError, OverflowError):
-        raise Problem(422, "invalid", "after: expected the position of a frame") from None
+    job_id, after = socket.path_params["job_id"], socket.query_params.get("after", "0")
+    if not after.isdigit() or len(after) > 18:
+        raise Problem(422, "invalid", "after: expected the number of a frame")
     jobs: Jobs = socket.app.state.jobs
     job = await jobs.get(job_id) if is_id(job_id) else None
     if job is None or job.owner != client.id:
@@ -71,7 +70,7 @@ async def _admit(socket: WebSocket) -> Caller:
             409, "not-attachable", f"job {job_id} was submitted without attach: read its log instead"
         )
     await jobs.caller(job_id, OPEN_MS)
-    return Caller(socket, job_id, jobs, socket.app.state.store.output, after)
+    return Caller(socket, job_id, jobs, socket.app.state.store.output, int(after))
 
 
 async def _relay(caller: Caller) -> int:
@@ -88,10 +87,8 @@ async def _relay(caller: Caller) -> int:
                 await _close(caller, SERVICE_RESTART)
             await asyncio.wait((up,), timeout=OPEN_EVERY)
     finally:
-        for task in (down, up, alive):
-            task.cancel()
-        await asyncio.gather(down, up, alive, return_exceptions=True)
-    if not up.done() or up.cancelled() or up.exception() is not None:
+        await stop(down, up, alive)
+    if up.cancelled() or up.exception() is not None:
         return SERVICE_RESTART
     return up.result()
 
@@ -100,18 +97,15 @@ async def _down(caller: Caller) -> None:
     """From the job to the caller, until the exit."""
     while True:
         ended = await _ended(caller)  # asked before reading: what is read then is all there is
-        entries = await caller.output.receive(caller.job_id, caller.after, 0.001 if ended else BLOCK)
+        entries = await caller.output.receive(caller.job_id, f"{caller.after}-0", 0.001 if ended else BLOCK)
         for entry in entries:
-            caller.after = entry.id
-            data = frames.numbered(entry.number) + entry.data if entry.kind == frames.TAKEN else entry.data
-            await caller.socket.send_bytes(frames.encode(entry.kind, frames.position(entry.id), data))
+            caller.after = entry.number
+            await caller.socket.send_bytes(frames.encode(entry.kind, entry.number, entry.data))
             if entry.kind == frames.EXIT:
                 return
         if ended and not entries:
-            exit_ = frames.Exit(ended.exit, ended.signal, ended.reason)
-            await caller.socket.send_bytes(
-                frames.encode(frames.EXIT, frames.position(caller.after), exit_.encode())
-            )
+            last = frames.Exit(ended.exit, ended.signal, ended.reason)
+            await caller.socket.send_bytes(frames.encode(frames.EXIT, caller.after + 1, last.encode()))
             return
 
 
@@ -128,16 +122,15 @@ async def _up(caller: Caller) -> int:
         except WebSocketDisconnect as gone:
             return gone.code
         try:
-            kind, position, payload = frames.decode(message)
+            kind, number, payload = frames.decode(message)
         except frames.BadFrame:
             kind = b""
         if kind not in frames.FROM_CALLER or not kind:
-            await _close(caller, 1003)
-            return 1003
-        number = frames.number(position) if kind != frames.WINDOW else 0
-        if kind == frames.WINDOW:
-            payload = frames.entry_id(position).encode()
-        await caller.output.send_in(caller.job_id, [(kind, number, payload)])
+            await _close(caller, NOT_ACCEPTED)
+            return NOT_ACCEPTED
+        await caller.output.send_in(caller.job_id, number, kind, payload)
+        if kind == frames.SIGNAL:
+            await caller.jobs.interrupt(caller.job_id)
 
 
 async def _keep(caller: Caller) -> None:

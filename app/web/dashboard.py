@@ -1,7 +1,150 @@
-"""The dashboard: one function a page or fragment."""
+"""The dashboard: one function a page or fragment. Until there is a login it answers this machine only.
+
+/       the whole page, from templates/overview.html
+/live   the same partials as a batch of <hx-partial>, asked for every second by the page:
+        304 while nothing has changed, 503 while Redis is away (the page keeps what it has)
+"""
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+import asyncio
+import ipaddress
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
 
-ROUTES: list[BaseRoute] = []
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from app.state.connect import UNREACHABLE
+from app.state.jobs import Jobs
+from app.state.workers import Workers
+from app.web import pages, present
+
+RUNNING = 50  # rows of running jobs
+RECENT = 25  # rows of the newest jobs
+SHARE = 0.25  # seconds for which all tabs share one look at Redis
+TICK = 2.0  # seconds after which ages are told anew though no job has moved
+PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
+AWAY = (*UNREACHABLE, TimeoutError)
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What there is to show, and the partials made of it. `tag` changes when they may."""
+
+    tag: str
+    view: present.Overview
+    partials: str
+
+
+class Board:
+    """What every tab of this process shows: read once and rendered once, however many ask."""
+
+    def __init__(self, jobs: Jobs, workers: Workers) -> None:
+        self._jobs = jobs
+        self._workers = workers
+        self._reading: asyncio.Task[Shown] | None = None
+        self._until = 0.0
+        self.last: Shown | None = None
+
+    async def now(self) -> Shown:
+        """What is to be shown now. Raises one of AWAY; `last` stays what it was."""
+        if self._reading is None or (self._reading.done() and time.monotonic() >= self._until):
+            self._until = time.monotonic() + SHARE
+            self._reading = asyncio.create_task(self._read())
+        return await asyncio.wait_for(asyncio.shield(self._reading), PATIENCE)
+
+    async def _read(self) -> Shown:
+        event, at = await self._jobs.revision()
+        tag = f"{event}.{at // TICK:.0f}"
+        if self.last is None or self.last.tag != tag:
+            view = await self._view(at)
+            self.last = Shown(tag, view, pages.render("_live.html", view=view))
+        return self.last
+
+    async def _view(self, at: float) -> present.Overview:
+        counts, (active, _), (newest, _), known = await asyncio.gather(
+            self._jobs.counts(),
+            self._jobs.page(RUNNING, state="running"),
+            self._jobs.page(RECENT),
+            self._workers.all(),
+        )
+        return present.overview(counts, active, newest, known, at)
+
+
+def local_only(handler: Handler) -> Handler:
+    """Answers 403 unless the request comes from this machine and knows it.
+
+    The Host header keeps out pages whose own name has been pointed at us (DNS rebinding); a proxy's headers
+    mean that the loopback peer speaks for somebody else.
+    """
+
+    @wraps(handler)
+    async def guarded(request: Request) -> Response:
+        peer = request.client.host if request.client else ""
+        if is_local(peer, request.headers):
+            return await handler(request)
+        return pages.page("forbidden.html", 403, port=request.scope["server"][1])
+
+    return guarded
+
+
+def is_local(peer: str, headers: Headers) -> bool:
+    """Whether somebody on this machine asks for this machine."""
+    hosts = headers.getlist("host")
+    named = len(hosts) == 1 and _LOCAL_HOST.fullmatch(hosts[0])
+    return bool(named) and is_loopback(peer) and not any(name in headers for name in _PROXIES)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address is this machine's own, also as IPv4 inside IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
+
+
+@local_only
+async def overview(request: Request) -> Response:
+    """The first page. While Redis is away: the last that this process has seen, if any, and a banner."""
+    shown: Shown | None
+    try:
+        shown, status = await board(request).now(), 200
+    except AWAY:
+        shown, status = board(request).last, 503
+    return pages.page("overview.html", status, shown=shown, view=shown and shown.view, stale=status == 503)
+
+
+@local_only
+async def live(request: Request) -> Response:
+    """What has changed since the page saw `HX-PTag`."""
+    try:
+        shown = await board(request).now()
+    except AWAY:
+        return pages.empty(503)
+    if request.headers.get("hx-ptag") == shown.tag:
+        return pages.empty(304)
+    return pages.fragment(shown.partials, shown.tag)
+
+
+def board(request: Request) -> Board:
+    """This application's board, made when it is first asked for."""
+    state = request.app.state
+    if not hasattr(state, "board"):
+        state.board = Board(state.jobs, state.store.workers)
+    found: Board = state.board
+    return found
+
+
+ROUTES: list[BaseRoute] = [Route("/", overview), Route("/live", live)]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from app.state.clients import Master
-from app.state.connect import UNREACHABLE
+from app.state.connect import RedisError, stop
+from app.state.job import JobError
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import api, dashboard, pages, problems
@@ -42,19 +45,14 @@ def create_app(redis_url: str, master: Master) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         ticking = asyncio.create_task(store.reaper.run())
         yield
-        ticking.cancel()
-        await asyncio.gather(ticking, *app.state.tasks, return_exceptions=True)
+        await asyncio.gather(*app.state.tasks, return_exceptions=True)
+        await stop(ticking)
         await store.close()
 
     health = [Route("/livez", livez), Route("/readyz", readyz)]
     static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
-    errors = {
-        Exception: problems.handle,
-        problems.HTTPException: problems.handle,
-        problems.Problem: problems.handle,
-    }
-    for kind in (*UNREACHABLE, problems.RedisError, problems.JobError):
-        errors[kind] = problems.handle
+    known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
+    errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
     app = Starlette(
         routes=[*API, *health, *dashboard.ROUTES, *static], lifespan=lifespan, exception_handlers=errors
     )

@@ -1,13 +1,74 @@
-"""Templates and static files: where they are, and how a page is made of them."""
+"""Templates and static files: where they are, and how a page or a fragment is made of them.
+
+Every answer that is HTML leaves through here, so that none lacks the headers that keep it safe.
+"""
 
 from __future__ import annotations
 
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
 
 _APP = Path(__file__).resolve().parent.parent
+
+# Nothing inline and nothing from elsewhere: text that got past the templates' escaping still cannot run.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def asset_dir(name: str) -> Path:
     """The folder `templates` or `static`: inside the package when installed, beside it in a checkout."""
     installed = _APP / name
     return installed if installed.is_dir() else _APP.parent / name
+
+
+@cache
+def static(name: str) -> str:
+    """The address of a static file. It changes with the content, so that no browser keeps an old one."""
+    content = (asset_dir("static") / name).read_bytes()
+    return f"/static/{name}?v={sha256(content).hexdigest()[:12]}"
+
+
+def render(template: str, **context: Any) -> str:
+    """A template's text."""
+    return _environment.get_template(template).render(context)
+
+
+def page(template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A whole page."""
+    return HTMLResponse(render(template, **context), status, headers=HEADERS)
+
+
+def fragment(text: str, tag: str) -> HTMLResponse:
+    """A rendered part of a page for htmx, which names `tag` when it asks again."""
+    return HTMLResponse(text, headers={**HEADERS, "HX-PTag": tag})
+
+
+def empty(status: int) -> Response:
+    """An answer that leaves the page as it is: 304, 503."""
+    return Response(status_code=status, headers=HEADERS)
+
+
+_environment = Environment(
+    loader=FileSystemLoader(asset_dir("templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,  # a process serves the templates that it was started with
+)
+_environment.globals["static"] = static

@@ -105,7 +105,7 @@ def unfold(folded: Folded, view: Mapping[str, str]) -> str:
 
 def names(folded: Iterable[Folded]) -> set[str]:
     """The roots that these folded arguments name."""
-    found = set()
+    found: set[str] = set()
     for argument in folded:
         if not isinstance(argument, str):
             found.update(piece["root"] for piece in argument if isinstance(piece, dict) and "root" in piece)

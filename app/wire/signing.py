@@ -11,10 +11,9 @@ header from its values and refuses whatever is not that text. The caller brings 
 
 from __future__ import annotations
 
+from _operator import _compare_digest
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64, hexlify
-
-from _operator import _compare_digest
 
 try:  # hashlib loads OpenSSL, which costs the shim more than the hash itself
     from _sha2 import sha256

@@ -13,8 +13,8 @@ local at = now()
 redis.call("HSET", KEYS[1], "busy", ARGV[3], "beat", text(at))
 redis.call("PEXPIRE", KEYS[1], 86400000)
 redis.call("ZADD", K.workers, at, ARGV[1])
-local last_class = 4 + ARGV[4]
-for i = 5, last_class do
+local last_class, draining = 4 + ARGV[4], redis.call("HGET", KEYS[1], "draining")
+for i = 5, draining and 0 or last_class do
   redis.call("ZADD", K.capable .. ARGV[i], at, ARGV[1])
 end
 
@@ -32,4 +32,4 @@ for i = last_class + 1, #ARGV, 2 do
     end
   end
 end
-return { "ok", lost, cancelled, redis.call("HGET", KEYS[1], "draining") or "0" }
+return { "ok", lost, cancelled, draining or "0" }

@@ -8,5 +8,8 @@ if redis.call("EXISTS", KEYS[1]) == 0 then
   return "unknown"
 end
 redis.call("HSET", KEYS[1], "draining", "1")
+for _, cls in ipairs(redis.call("HKEYS", K.classes)) do -- it does not qualify for anything from now on
+  redis.call("ZREM", K.capable .. cls, ARGV[1])
+end
 redis.call("XADD", K.inbox .. ARGV[1], "MAXLEN", "~", 1000, "*", "do", "drain")
 return "ok"

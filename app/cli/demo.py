@@ -1,0 +1,268 @@
+"""`ffgrid demo`: every part for real on this machine, and one transcode through them.
+
+sample.mkv --> DIR/player/Movies (the client's view)      DIR/render/Movies (the worker's view)
+                    \\___________________  one directory  ___________________/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import webbrowser
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from app.cli import progressbar
+from app.cli.errors import Failure
+from app.guard import Guard
+from app.state.clients import Master, write_private
+from app.state.embedded import Embedded
+from app.state.seal import Seal
+from app.state.store import Store
+from app.web import views
+from app.wire import keyfile
+
+SECONDS = 20  # of the sample
+READY_SECONDS = 15.0
+STOP_SECONDS = 10.0
+ENCODERS = ("libx265 -preset ultrafast", "libx264 -preset veryfast", "mpeg4")
+
+
+def run(arguments: Namespace) -> int:
+    """Runs the demo until Ctrl-C; with `--once` until the result is checked."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ffgrid-demo-")))
+        signal.signal(signal.SIGTERM, _interrupt)
+        demo = Demo(folder, stack, arguments.port)
+        demo.start()
+        demo.transcode()
+        if arguments.once:
+            demo.check()
+            return 0
+        demo.stay()
+    return 0
+
+
+class Demo:
+    """The parts of one demonstration; all end with `stack`."""
+
+    def __init__(self, folder: Path, stack: ExitStack, port: int) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._began = time.monotonic()
+        self._ffmpeg = _ffmpeg()
+        self._ports = (port or _free_port(), _free_port())
+        self._player, self._render = folder / "player" / "Movies", folder / "render" / "Movies"
+        self._url = ""
+
+    @property
+    def _dashboard(self) -> str:
+        return f"http://127.0.0.1:{self._ports[0]}/"
+
+    def start(self) -> None:
+        """Starts the server, two coordinators and a worker, and makes the sample meanwhile."""
+        server = self._stack.enter_context(Embedded(self._folder / "valkey"))
+        self._url = server.url
+        self._guard = Guard()
+        self._stack.callback(self._guard.close)
+        self._step("server", "Valkey, private, on a socket of its own")
+        self._make_keys()
+        (self._folder / "disk").mkdir()
+        for view in (self._player, self._render):
+            view.parent.mkdir()
+            view.symlink_to(self._folder / "disk")
+        webs = [self._daemon("web", "--port", str(port)) for port in self._ports]
+        worker = self._daemon("worker", "--slots", "1", "--worker-id", "demo-worker", key="worker")
+        self._make_sample()
+        self._step("sample", f"{SECONDS} s of H.264 with sound, {self._player / 'sample.mkv'}")
+        for port, process in zip(self._ports, webs, strict=True):
+            self._until(lambda port=port: _answers(port), process, "the coordinator")
+        self._step("web", f"two coordinators, {self._dashboard} and port {self._ports[1]}")
+        self._until(self._has_worker, worker, "the worker")
+        self._step("worker", f"demo-worker, its Movies are in {self._render}")
+        self._ffgrid("shim", "install", str(self._folder / "bin"), "--no-local", key="client")
+        self._step("shim", f"{self._folder / 'bin' / 'ffmpeg'}, its Movies are in {self._player}")
+
+    def transcode(self) -> None:
+        """One real call of the stand-in, with a moving bar."""
+        result = self._player / "sample.hevc.mkv"
+        command = ["-y", "-v", "error", "-readrate", "4", "-i", str(self._player / "sample.mkv")]
+        command += ["-c:v", *self._encoder().split(), "-c:a", "aac", str(result)]
+        shown = " ".join(["ffmpeg", *command]).replace(str(self._folder), "...")
+        print(f"\n  $ {shown}\n")
+        shim = subprocess.Popen([self._folder / "bin" / "ffmpeg", *command], stdin=subprocess.DEVNULL)
+        self._stack.callback(_stop, shim)
+        self._show_progress(shim)
+        if shim.wait() != 0:
+            raise Failure(f"the transcode failed with status {shim.returncode}")
+        self._step("done", f"{result} ({result.stat().st_size / 1e6:.1f} MB)")
+
+    def check(self) -> None:
+        """Decodes the result. Raises Failure."""
+        result = self._player / "sample.hevc.mkv"
+        decoded = subprocess.run(
+            [self._ffmpeg, "-v", "error", "-xerror", "-i", result, "-f", "null", "-", "-progress", "pipe:1"],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        frames = decoded.stdout.rpartition("frame=")[2].partition("\n")[0].strip()
+        if decoded.returncode or decoded.stderr or not frames.isdigit() or int(frames) < SECONDS * 20:
+            raise Failure(f"the result does not decode: {decoded.stderr.strip() or f'{frames or 0} frames'}")
+        self._step("checked", f"it decodes: {frames} frames, no error")
+
+    def stay(self) -> None:
+        """Shows where everything is until Ctrl-C."""
+        print(f"\n  dashboard  {self._dashboard}\n  stand-in   {self._folder / 'bin' / 'ffmpeg'}")
+        print("\n  Ctrl-C ends it and removes everything.", flush=True)
+        if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
+            webbrowser.open(self._dashboard)
+        while True:
+            signal.pause()
+
+    def _show_progress(self, shim: subprocess.Popen[bytes]) -> None:
+        tty = sys.stdout.isatty()
+        shown, job = "", None
+        with self._store() as (loop, store):
+            jobs = store.jobs(Seal(b"only reads"))
+            while shim.poll() is None:
+                found, _ = loop.run_until_complete(jobs.page(1))
+                job = found[0] if found else None
+                line = progressbar.line(views.job(job), 72) if job else ""
+                if line and line != shown:
+                    print(f"\r  {line}\x1b[K" if tty else f"  {line}", end="" if tty else "\n", flush=True)
+                    shown = line
+                time.sleep(0.2 if tty else 0.5)
+        if tty:
+            print("\r\x1b[K", end="")
+
+    def _make_keys(self) -> None:
+        master = Master.load(self._folder / "master", create=True)
+        with self._store() as (loop, store):
+            for name in ("client", "worker"):
+                client = loop.run_until_complete(store.clients.add(name, name))
+                seal = master.seal_key() if name == "worker" else b""
+                key = keyfile.Key(name, master.secret(name, name, client.version), seal)
+                write_private(self._folder / f"{name}.key", keyfile.dump(key))
+
+    @contextmanager
+    def _store(self) -> Iterator[tuple[asyncio.AbstractEventLoop, Store]]:
+        loop, store = asyncio.new_event_loop(), Store(self._url)
+        try:
+            yield loop, store
+        finally:
+            loop.run_until_complete(store.close())
+            loop.close()
+
+    def _has_worker(self) -> bool:
+        with self._store() as (loop, store):
+            return bool(loop.run_until_complete(store.workers.live()))
+
+    def _make_sample(self) -> None:
+        source = ["-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=25:duration={SECONDS}"]
+        source += ["-f", "lavfi", "-i", f"sine=duration={SECONDS}"]
+        coded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", str(self._player / "sample.mkv")]
+        command = [self._ffmpeg, "-v", "error", *source, *coded]
+        made = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+        if made.returncode:
+            raise Failure(f"{self._ffmpeg} cannot make the sample")
+
+    def _encoder(self) -> str:
+        listed = subprocess.run(
+            [self._ffmpeg, "-hide_banner", "-encoders"], capture_output=True, text=True, check=True
+        )
+        return next(encoder for encoder in ENCODERS if f" {encoder.split()[0]} " in listed.stdout)
+
+    def _daemon(self, *words: str, key: str = "") -> subprocess.Popen[bytes]:
+        log = self._stack.enter_context((self._folder / f"{words[0]}.log").open("ab"))
+        command, environment = [*_self(), *words], self._environment(key)
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
+        )
+        self._guard.watch(process.pid, signal.SIGTERM)
+        self._stack.callback(_stop, process)
+        return process
+
+    def _ffgrid(self, *words: str, key: str) -> None:
+        command, environment = [*_self(), *words], self._environment(key)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failure(done.stderr.strip())
+
+    def _environment(self, key: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("FFGRID_")}
+        return {
+            **inherited,
+            "FFGRID_REDIS_URL": self._url,
+            "FFGRID_MASTER_FILE": str(self._folder / "master"),
+            "FFGRID_KEY_FILE": str(self._folder / f"{key}.key"),
+            "FFGRID_URL": " ".join(f"http://127.0.0.1:{port}" for port in self._ports),
+            "FFGRID_ROOTS": f"Movies={self._player if key == 'client' else self._render}",
+            "FFGRID_FFMPEG": self._ffmpeg,
+        }
+
+    def _until(self, condition: object, process: subprocess.Popen[bytes], what: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not condition():  # type: ignore[operator]  # a callable
+            if process.poll() is not None or time.monotonic() > deadline:
+                logs = "".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+                raise Failure(f"{what} does not start:\n{logs[-2000:]}")
+            time.sleep(0.02)
+
+    def _step(self, name: str, what: str) -> None:
+        print(f"  {name:<9} {what.replace(str(self._folder), '...') if name != 'done' else what}", end="")
+        print(f"  ({time.monotonic() - self._began:.1f} s)", flush=True)
+
+
+def _self() -> list[str]:
+    """This command again, whatever lies in the current directory."""
+    return [sys.executable, "-P", "-m", "app.cli.main"]
+
+
+def _ffmpeg() -> str:
+    """The ffmpeg on PATH, else the one that the imageio-ffmpeg wheel brings."""
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ImportError:
+        raise Failure("there is no ffmpeg: install it, or pip install 'ffgrid[demo]'") from None
+    return str(get_ffmpeg_exe())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL if that is not enough."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,257 @@
+"""`ffgrid submit`, `jobs`, `show`, `logs`, `watch`, `cancel` and `retry`.
+
+A job is named by its id or by the start of it: four characters at least, as many as it takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from app.cli import progressbar, waiting, watching
+from app.cli.client import Client, Patience
+from app.cli.errors import NOT_FOUND, TRY_AGAIN, UNREACHABLE, USAGE, Failure
+from app.cli.progressbar import age, clock, took
+from app.cli.submission import directory, submission
+from app.cli.table import table
+from app.cli.terminal import Sink, clipped, columns, printable, say
+from app.settings import Settings
+from app.state.job import is_id
+from app.state.lifecycle import CANCELLED, FAILED
+from app.wire.messages import JOBS, job_path
+
+Job = dict[str, Any]
+
+PAGE = 200  # jobs in one answer, at most
+PAGES = 10  # how many of them are searched for the start of an id
+PREFIX = 4  # characters that the start of an id must have
+NARROW = 20  # columns that a command gets in a table, however narrow the terminal is
+
+HEADS = ("ID", "STATE", "LANE", "WORKER", "PROGRESS", "AGE", "TIME", "COMMAND")
+
+
+def submit(arguments: Namespace) -> int:
+    """Queues a command."""
+    settings = _settings(arguments)
+    here = directory(settings.roots, os.environ)
+    fields = submission(arguments.command, settings.roots, here, arguments.label)
+    body = {**fields, "lane": arguments.lane, "max_attempts": arguments.max_attempts}
+    client = Client.of(settings)
+    if arguments.wait:
+        show = waiting.records if arguments.json else waiting.output(Sink(sys.stdout), Sink(sys.stderr))
+        return waiting.wait(client, body, lambda answer: _told(answer, arguments.json), show)
+    answer = client.post(JOBS, body)
+    _warn(answer)
+    print(json.dumps(answer) if arguments.json else answer["id"])
+    return 0
+
+
+def listing(arguments: Namespace) -> int:
+    """Lists the newest jobs."""
+    if arguments.limit < 1:
+        raise Failure(f"--limit: expected a number from 1 on, got {arguments.limit}", USAGE)
+    client = _client(arguments)
+    found: list[Job] = []
+    following = None
+    for page in _pages(client, arguments.limit, arguments.state):
+        found += page["jobs"]
+        following = page["next"]
+        if len(found) >= arguments.limit:
+            break
+    if arguments.json:
+        print(json.dumps({"jobs": found, "next": following}))
+    elif found:
+        print(_listed(found, client.now, columns(sys.stdout)))
+    else:
+        say("there are no such jobs" if arguments.state else "there are no jobs")
+    return 0
+
+
+def show(arguments: Namespace) -> int:
+    """Shows one job."""
+    client = _client(arguments)
+    job = client.get(job_path(resolve(client, arguments.job)))
+    if arguments.json:
+        print(json.dumps(job))
+        return 0
+    lines = [(name, text) for name, text in _facts(job, client.now) if text]
+    for name, text in lines:
+        print(f"{name + ':':<10} {printable(text)}")
+    return 0
+
+
+def logs(arguments: Namespace) -> int:
+    """Prints what a job printed, both of its streams in order."""
+    client = _client(arguments)
+    job_id = resolve(client, arguments.job)
+    client.get(job_path(job_id))
+    log = client.log(job_id, Patience(say) if arguments.follow else Patience(say, 0.0))
+    out = Sink(sys.stdout)
+    show = waiting.records if arguments.json else waiting.output(out, out)
+    show(log.read(arguments.follow))
+    return 0
+
+
+def watch(arguments: Namespace) -> int:
+    """Follows a job with a progress bar; ends with its exit status."""
+    client = _client(arguments)
+    job_id = resolve(client, arguments.job)
+    return watching.watch(client, job_id, watching.View(sys.stdout, client, arguments.json))
+
+
+def cancel(arguments: Namespace) -> int:
+    """Ends jobs. Goes on with the next where one cannot be ended."""
+    client = _client(arguments)
+    answers, status = [], 0
+    for name in arguments.jobs:
+        try:
+            answers.append(client.post(job_path(resolve(client, name), "cancel")))
+        except Failure as failure:
+            if failure.status in (UNREACHABLE, TRY_AGAIN):
+                raise
+            say(str(failure))
+            status = status or failure.status
+            continue
+        if not arguments.json:
+            print(f"{answers[-1]['id']} {answers[-1]['state']}", flush=True)
+    if arguments.json:
+        print(json.dumps({"jobs": answers}))
+    return status
+
+
+def retry(arguments: Namespace) -> int:
+    """Runs a job that has ended again, as a new job."""
+    client = _client(arguments)
+    old = resolve(client, arguments.job)
+    answer = client.post(job_path(old, "retry"), {"key": secrets.token_hex(16)})
+    _warn(answer)
+    print(json.dumps(answer) if arguments.json else answer["id"])
+    return 0
+
+
+def resolve(client: Client, text: str) -> str:
+    """The id that this is, or the start of. Raises Failure."""
+    wanted = text.upper()
+    if is_id(wanted):
+        return wanted
+    if len(wanted) < PREFIX or not is_id(wanted.ljust(26, "0")):
+        raise Failure(
+            f"{text!r} is no job's id: expected 26 letters and digits, or the first {PREFIX} or more", USAGE
+        )
+    found = [job for job in _newest_down_to(client, wanted) if job["id"].startswith(wanted)]
+    if not found:
+        raise Failure(f"there is no job whose id begins with {wanted}", NOT_FOUND)
+    if len(found) > 1:
+        some = ", ".join(job["id"] for job in found[:5]) + (" and others" if len(found) > 5 else "")
+        raise Failure(f"{wanted} is the beginning of {len(found)} ids: {some}", USAGE)
+    return str(found[0]["id"])
+
+
+def _newest_down_to(client: Client, wanted: str) -> Iterator[Job]:
+    """The newest jobs. An id begins with its time, so older ones than what is wanted need not be asked for."""
+    for number, page in enumerate(_pages(client, PAGE * PAGES, None), 1):
+        yield from page["jobs"]
+        if number == PAGES or not page["jobs"] or page["jobs"][-1]["id"] < wanted:
+            return
+
+
+def _pages(client: Client, limit: int, state: str | None) -> Iterator[dict[str, Any]]:
+    """Pages of jobs, the newest first, until there are no more."""
+    left, before = limit, ""
+    while left > 0:
+        asked = {"limit": min(left, PAGE), "state": state or "", "before": before}
+        query = urlencode({name: value for name, value in asked.items() if value}, safe=":")
+        page = client.get(f"{JOBS}?{query}")
+        yield page
+        left, before = left - len(page["jobs"]), page["next"]
+        if not before:
+            return
+
+
+def _listed(jobs: list[Job], now: float, room: int | None) -> str:
+    """The table; the commands take what the other columns leave."""
+    rows = [_row(job, now) for job in jobs]
+    taken = sum(2 + max(len(row[column]) for row in (HEADS, *rows)) for column in range(len(HEADS) - 1))
+    if room is not None:
+        rows = [(*row[:-1], clipped(row[-1], max(room - taken, NARROW))) for row in rows]
+    return table(HEADS, rows)
+
+
+def _row(job: Job, now: float) -> tuple[str, ...]:
+    ran = took(job, now)
+    cells = (
+        job["id"],
+        "cancelling" if job["cancelling"] else job["state"],
+        job["lane"],
+        job["worker"] or "-",
+        _progress(job),
+        age(now - job["created"]),
+        "-" if ran is None else clock(ran),
+        job["command"],
+    )
+    return tuple(map(printable, cells))
+
+
+def _progress(job: Job) -> str:
+    if job["state"] in (FAILED, CANCELLED):
+        if job["signal"]:
+            return f"signal {job['signal']}"
+        return "-" if job["exit"] is None else f"exit {job['exit']}"
+    return progressbar.percent(job) or progressbar.media_time(job) or "-"
+
+
+def _facts(job: Job, now: float) -> list[tuple[str, str]]:
+    return [
+        ("id", job["id"]),
+        ("state", progressbar.standing(job, now)),
+        ("progress", ", ".join(progressbar.facts(job))),
+        ("command", job["command"]),
+        ("worker", job["worker"] or ""),
+        ("attempts", f"{job['attempt']}, {job['losses']} lost" if job["losses"] else str(job["attempt"])),
+        ("exit", "" if job["exit"] is None else str(job["exit"])),
+        ("signal", "" if job["signal"] is None else str(job["signal"])),
+        ("reason", job["reason"]),
+        ("cause", job["cause"]),
+        ("lane", job["lane"]),
+        ("labels", ", ".join(f"{name}={value}" for name, value in job["labels"].items())),
+        ("owner", job["owner"]),
+        ("created", _moment(job["created"], now)),
+        ("started", _moment(job["started"], now)),
+        ("finished", _moment(job["finished"], now)),
+        ("retry of", job["retry_of"] or ""),
+    ]
+
+
+def _moment(at: float | None, now: float) -> str:
+    if at is None:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) + f" ({age(now - at)} ago)"
+
+
+def _told(answer: Job, as_json: bool) -> None:
+    """The job is queued, and we are going to wait for it. Its id goes where it is in nobody's way."""
+    _warn(answer)
+    if as_json:
+        print(json.dumps(answer), flush=True)
+    elif sys.stderr.isatty():
+        say(f"job {answer['id']}")
+
+
+def _warn(answer: Job) -> None:
+    if "warning" in answer:
+        say(answer["warning"])
+
+
+def _client(arguments: Namespace) -> Client:
+    return Client.of(_settings(arguments))
+
+
+def _settings(arguments: Namespace) -> Settings:
+    return Settings.load(os.environ, vars(arguments))

@@ -1,0 +1,124 @@
+"""A command as somebody typed it, made into the body of `POST /v1/jobs`; or why that cannot be.
+
+ffgrid submit -- ffmpeg -i /media/movies/a.mkv b.mkv   in /media/movies
+-> {"binary": "ffmpeg", "args": ["-i", [{"root": "Movies"}, "/a.mkv"], "b.mkv"], "cwd": [{"root": "Movies"}], ...}
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.cli.errors import USAGE, Failure
+from app.wire import command, placing, roots
+from app.wire.messages import BINARIES
+
+_STDIN = frozenset("- pipe: pipe:0 fd: /dev/stdin /dev/fd/0".split())
+_STDOUT = frozenset("- pipe: pipe:1 fd: /dev/stdout /dev/fd/1".split())
+_TEXTS = frozenset(
+    "null ffmetadata framecrc framehash framemd5 crc hash md5 streamhash ass srt webvtt".split()
+)
+_SHIM = "name a file, or call the program that `ffgrid shim install` makes"
+
+
+def submission(
+    words: Sequence[str], mapped: Mapping[str, str], here: str | None, labels: Sequence[str]
+) -> dict[str, Any]:
+    """The fields that the command decides. `mapped` are the roots, `here` the directory. Raises Failure."""
+    binary, args = _program(list(words))
+    read = command.read(binary, args)
+    folded = [roots.fold(argument, mapped) for argument in args]
+    cwd = roots.fold(here, mapped) if here is not None and roots.holder(here, mapped) else None
+    _check_places(read, folded, mapped, here)
+    _check_streams(read)
+    named = roots.names(folded if cwd is None else [*folded, cwd])
+    return {
+        "key": secrets.token_hex(16),
+        "binary": binary,
+        "args": folded,
+        "cwd": cwd,
+        "view": {name: mapped[name] for name in sorted(named) if _is_text(mapped[name])},
+        "labels": _labels(labels),
+    }
+
+
+def directory(mapped: Mapping[str, str], environ: Mapping[str, str]) -> str | None:
+    """The current directory, under the name that lies in a root if it has two; None if it is gone."""
+    try:
+        path = os.getcwd()
+    except OSError:
+        return None
+    shown = environ.get("PWD", "")
+    if not roots.holder(path, mapped) and roots.holder(shown, mapped) and os.path.samefile(path, shown):
+        return shown
+    return path
+
+
+def _program(words: list[str]) -> tuple[str, list[str]]:
+    if words[:1] == ["--"]:  # some versions of argparse leave it in
+        del words[0]
+    if not words:
+        raise Failure(
+            "no command: write it behind --, as in `ffgrid submit -- ffmpeg -i IN.mkv OUT.mkv`", USAGE
+        )
+    binary = os.path.basename(words[0])
+    if binary not in BINARIES:
+        raise Failure(f"{words[0]!r} cannot be run: only {' and '.join(BINARIES)} can", USAGE)
+    return binary, words[1:]
+
+
+def _check_places(
+    read: command.Command, folded: list[roots.Folded], mapped: Mapping[str, str], here: str | None
+) -> None:
+    """Every file must lie where workers can find it. Raises Failure."""
+    has_cwd = here is not None and roots.holder(here, mapped) is not None
+    climbing = [at for at in [*read.inputs, *read.outputs] if here and _climbs(read.args[at], here, mapped)]
+    for at in [*placing.strays(read, folded, has_cwd), *climbing]:
+        where = "" if read.args[at].startswith(("/", "file:/")) else f" (in {here or os.curdir})"
+        raise Failure(f"{read.args[at]!r}{where} lies outside every root: {_known(mapped)}", USAGE)
+
+
+def _climbs(path: str, here: str, mapped: Mapping[str, str]) -> bool:
+    """Whether a relative path leads out of all roots."""
+    steps = path.removeprefix("file:").split("/")
+    return steps[0] != "" and ".." in steps and roots.holder(f"{here}/{'/'.join(steps)}", mapped) is None
+
+
+def _known(mapped: Mapping[str, str]) -> str:
+    if not mapped:
+        return "no roots are known here, set FFGRID_ROOTS=Name=/directory, or give --roots"
+    return "known are " + ", ".join(f"{name} ({path})" for name, path in sorted(mapped.items()))
+
+
+def _check_streams(read: command.Command) -> None:
+    """A submitted job has no standard input, and only the end of a long output is kept. Raises Failure."""
+    for text in read.texts(read.inputs):
+        if text in _STDIN:
+            raise Failure(
+                f"the input {text!r} is the standard input, which submit does not send: {_SHIM}", USAGE
+            )
+    for at, options in zip(read.outputs, read.output_options, strict=True):
+        is_small = options.get("f") in _TEXTS or "vframes" in options
+        if read.binary == "ffmpeg" and read.args[at] in _STDOUT and not is_small:
+            raise Failure(
+                f"the output {read.args[at]!r} is the standard output, of which submit shows a log, "
+                f"too short for media: {_SHIM}",
+                USAGE,
+            )
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be said in JSON: its bytes are UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in path)
+
+
+def _labels(pairs: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not name or not value:
+            raise Failure(f"--label: expected NAME=VALUE, got {pair!r}", USAGE)
+        labels[name] = value
+    return labels

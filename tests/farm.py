@@ -1,0 +1,379 @@
+"""A farm of real processes: coordinators and workers on a Redis, and the `ffgrid` command to use them.
+
+    client                       coordinators           worker
+    <folder>/client/<ROOT>/      free ports, one Redis  <folder>/workerside/<ROOT>/
+    the same directory, which the worker reaches through another path
+
+`with Farm(folder, redis_url) as farm` ends every process that it has started, by its id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.conftest import start_server
+
+ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
+ROOT_NAME = "Media"
+FFGRID = str(Path(sys.executable).with_name("ffgrid"))
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], within: float = 15.0) -> T:
+    """What the condition gives once that is true. Fails the test when it takes too long."""
+    deadline = time.monotonic() + within
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {within} s for {condition}"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass
+class Process:
+    """A process of the farm, and where it writes what it has to say."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Sends a signal, if it lives."""
+        if self.is_alive:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it at once, as if its host had lost power."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def end(self, within: float = 8.0) -> int:
+        """Asks it to end; its status. One that does not listen is killed."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.process.returncode
+
+
+@dataclass
+class Web(Process):
+    """A coordinator process."""
+
+    url: str
+    port: int
+
+
+@dataclass
+class Worker(Process):
+    """A worker process."""
+
+    id: str
+
+
+@dataclass
+class Farm:
+    """Coordinators and workers on one Redis, and a client's side with a key of its own (`cli`, an admin)."""
+
+    folder: Path
+    redis_url: str
+    webs: list[Web] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    others: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    redis: Process | None = None
+    redis_kind: str = "valkey"
+    redis_options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        (self.folder / "client" / ROOT).mkdir(parents=True)
+        (self.folder / "home").mkdir()
+        (self.folder / "workerside").symlink_to(self.folder / "client")
+        self.key_file = self.add_key("cli", "admin")
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        kind: str = "valkey",
+        webs: int = 2,
+        workers: int = 1,
+        options: tuple[str, ...] = (),
+    ) -> Farm:
+        """A farm with a server of its own ("redis" or "valkey"), ready to be used."""
+        (folder / "redis").mkdir(parents=True)
+        server, url = start_server(kind, folder / "redis", *options)
+        redis = Process(server, folder / "redis" / "log")
+        try:
+            farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options)
+        except BaseException:
+            redis.kill()
+            raise
+        try:
+            for _ in range(webs):
+                farm.start_web()
+            for number in range(1, workers + 1):
+                farm.start_worker(f"w{number}")
+        except BaseException:
+            farm.close()
+            raise
+        return farm
+
+    def __enter__(self) -> Farm:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def client_root(self) -> Path:
+        """The root as clients reach it."""
+        return self.folder / "client" / ROOT
+
+    @property
+    def worker_root(self) -> Path:
+        """The root as workers reach it."""
+        return self.folder / "workerside" / ROOT
+
+    @property
+    def urls(self) -> str:
+        """The addresses of all coordinators that were started, as FFGRID_URL has them."""
+        return " ".join(web.url for web in self.webs) or "http://127.0.0.1:9"
+
+    # Processes
+
+    def add_key(self, name: str, role: str) -> Path:
+        """A key file for a new key."""
+        path = self.folder / f"{name}.key"
+        self._run(
+            ["keys", "add", name, "--role", role, "--out", str(path)], self._coordinator_environ(), None
+        )
+        return path
+
+    def start_web(self, port: int = 0) -> Web:
+        """A coordinator that answers, on that port or a free one."""
+        port = port or free_port()
+        log = self.folder / f"web-{port}-{len(self.webs)}.log"
+        process = self._spawn(["web", "--port", str(port)], self._coordinator_environ(), log)
+        web = Web(process, log, f"http://127.0.0.1:{port}", port)
+        self.webs.append(web)
+        self._until_ready(web, lambda: answers(f"{web.url}/livez"))
+        return web
+
+    def restart_web(self, index: int) -> Web:
+        """Another process in the place of that coordinator."""
+        self.webs[index].kill()
+        web = self.start_web(self.webs[index].port)
+        self.webs[index] = self.webs.pop()
+        return web
+
+    def restart_redis(self) -> None:
+        """The server again, after a kill too. It has lost its data unless its options say otherwise."""
+        assert self.redis, "this farm's server is somebody else's"
+        self.redis.end()
+        (self.folder / "redis" / "s").unlink(missing_ok=True)
+        server, _ = start_server(self.redis_kind, self.folder / "redis", *self.redis_options)
+        self.redis.process = server
+
+    def start_worker(
+        self, worker_id: str, slots: int = 2, env: dict[str, str] | None = None, ffmpeg: str | None = None
+    ) -> Worker:
+        """A worker that takes jobs. One that was started before under this name uses the same key."""
+        key = self.folder / f"{worker_id}.key"
+        if not key.exists():
+            self.add_key(worker_id, "worker")
+        environ = {
+            **self._environ(),
+            "FFGRID_REDIS_URL": self.redis_url,
+            "FFGRID_KEY_FILE": str(key),
+            "FFGRID_ROOTS": f"{ROOT_NAME}={self.worker_root}",
+            "FFGRID_WORKER_ID": worker_id,
+            "FFGRID_SLOTS": str(slots),
+            **({"FFGRID_FFMPEG": ffmpeg} if ffmpeg else {}),
+            **(env or {}),
+        }
+        log = self.folder / f"{worker_id}-{len(self.workers)}.log"
+        worker = Worker(self._spawn(["worker"], environ, log), log, worker_id)
+        self.workers.append(worker)
+        self._until_ready(worker, lambda: self._has_registered(worker))
+        return worker
+
+    def install_shim(self) -> Path:
+        """The directory with the stand-ins for ffmpeg and ffprobe."""
+        folder = self.folder / "bin"
+        done = self.ffgrid("shim", "install", str(folder))
+        assert done.returncode == 0, done.stderr
+        return folder
+
+    def close(self) -> None:
+        """Ends all of it."""
+        for started in self.others:
+            if started.poll() is None:
+                started.kill()
+            started.communicate()
+        processes = [*self.workers, *self.webs, *([self.redis] if self.redis else [])]
+        for process in processes:
+            process.signal(signal.SIGCONT)
+        for worker in self.workers:  # twice: hand the jobs back
+            worker.signal(signal.SIGTERM)
+        time.sleep(0.05)
+        for process in processes:
+            process.end(within=4.0)
+
+    # The client's side
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of a client."""
+        return {
+            **self._environ(),
+            "FFGRID_URL": self.urls,
+            "FFGRID_KEY_FILE": str(self.key_file),
+            "FFGRID_ROOTS": f"{ROOT_NAME}={self.client_root}",
+        }
+
+    def ffgrid(
+        self, *args: str | Path, cwd: Path | None = None, **env: str | None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs the command to its end, in the root if nothing else is said. None takes a variable away.
+
+        Output that is not UTF-8 is there as surrogates: `.encode("utf-8", "surrogateescape")` is its bytes.
+        """
+        return self._run([str(arg) for arg in args], self._changed(env), cwd or self.client_root)
+
+    def begin(self, *args: str | Path, cwd: Path | None = None, **env: str | None) -> subprocess.Popen[bytes]:
+        """Starts the command and leaves it running."""
+        command = [FFGRID, *map(str, args)]
+        started = subprocess.Popen(
+            command,
+            cwd=cwd or self.client_root,
+            env=self._changed(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.others.append(started)
+        return started
+
+    def json(self, *args: str | Path) -> Any:
+        """What the command prints with --json."""
+        done = self.ffgrid(*args, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """One job."""
+        found: dict[str, Any] = self.json("show", job_id)
+        return found
+
+    def media(self, name: str, seconds: int = 10, size: str = "320x180") -> Path:
+        """A real film in the root."""
+        path = self.client_root / name
+        source = f"testsrc2=size={size}:rate=25:duration={seconds}"
+        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "mpeg4", "-y", str(path)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        return path
+
+    # Within
+
+    def _environ(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FFGRID_", "XDG_"))}
+        return {**kept, "HOME": str(self.folder / "home")}
+
+    def _coordinator_environ(self) -> dict[str, str]:
+        master = str(self.folder / "master")
+        return {**self._environ(), "FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+
+    def _changed(self, env: dict[str, str | None]) -> dict[str, str]:
+        merged = {**self.environ, **env}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def _run(
+        self, args: list[str], environ: dict[str, str], cwd: Path | None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [FFGRID, *args], cwd=cwd, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=100
+        )
+        out, err = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+    def _spawn(self, args: list[str], environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                [FFGRID, *args],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+
+    def _until_ready(self, process: Process, is_ready: Callable[[], bool]) -> None:
+        def looks_ready() -> bool:
+            assert process.is_alive, process.log.read_text()
+            return is_ready()
+
+        until(looks_ready)
+
+    def _has_registered(self, worker: Worker) -> bool:
+        if not any(web.is_alive for web in self.webs):
+            return b"slots" in worker.log.read_bytes()
+        known = self.json("workers")["workers"]
+        return any(one["id"] == worker.id and one["pid"] == worker.pid for one in known)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Whether a GET gives 200."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """Two coordinators and a worker, for the tests that break nothing."""
+    assert shutil.which("ffmpeg"), "ffmpeg is not installed: run `make test`, which installs it"
+    with Farm.start(tmp_path_factory.mktemp("farm")) as started:
+        yield started
+
+
+@pytest.fixture
+def own_farm(tmp_path: Path) -> Iterator[Farm]:
+    """The same for one test that breaks something."""
+    with Farm.start(tmp_path) as started:
+        yield started

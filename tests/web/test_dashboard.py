@@ -1,0 +1,481 @@
+"""The dashboard's pages as an HTTP client gets them: who may, what is in them, what is not sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import html
+import re
+import shlex
+import tomllib
+from collections.abc import AsyncIterator
+from hashlib import sha384
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from starlette.applications import Starlette
+
+from app.cli.main import build
+from app.state.clients import Master
+from app.state.connect import UNREACHABLE
+from app.state.jobs import Jobs, Submission
+from app.state.leases import Leases
+from app.state.requirements import class_id, requirement
+from app.state.seal import Seal
+from app.state.store import Store
+from app.web import dashboard, pages
+from app.web.main import create_app
+
+MASTER = Master(bytes(32))
+NEEDS = requirement("ffmpeg", ["Movies"], {}, [])
+ABOUT = {
+    "host": "den",
+    "slots": 2,
+    "roots": ["Movies"],
+    "binaries": {"ffmpeg": "7.1"},
+    "encoders": [],
+    "labels": {},
+}
+HOSTILE = "<img src=x onerror=window.__pwned=1>'\"&\u202e</hx-partial>\x1b\n.mkv"
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+class Site:
+    """One web process's application, asked without a network; its page's tabs share nothing for longer."""
+
+    def __init__(self, app: Starlette, store: Store) -> None:
+        self.app = app
+        self.store = store
+        self.jobs: Jobs = store.jobs(Seal(MASTER.seal_key()))
+
+    async def get(self, path: str = "/", host: str = "localhost:8000", **more: Any) -> Answer:
+        return await ask(self.app, path, [("host", host)], **more)
+
+    async def submit(self, name: str = "a.mkv", number: int = 1, lane: str = "normal") -> str:
+        spec = {"binary": "ffmpeg", "args": ["-i", [{"root": "Movies"}, f"/{name}"], "-f", "null", "-"]}
+        key = f"key-{number}-{name.encode().hex()[:32]}"
+        return (await self.jobs.submit(Submission(key, "d", "jellyfin", spec, NEEDS, lane, "none"))).id
+
+    async def worker(self, name: str = "den") -> Leases:
+        await self.store.workers.register(name, f"boot-{name}", ABOUT)
+        return self.store.leases(name, f"boot-{name}")
+
+
+async def ask(
+    app: Starlette,
+    path: str,
+    headers: list[tuple[str, str]],
+    peer: str | None = "127.0.0.1",
+    method: str = "GET",
+) -> Answer:
+    """One request, straight into the application."""
+    sent: list[dict[str, Any]] = []
+    received = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
+        "client": (peer, 5000) if peer else None,
+        "server": ("127.0.0.1", 8000),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return next(received, None) or await asyncio.Future()  # a client that stays
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], answered, b"".join(one.get("body", b"") for one in sent[1:]).decode())
+
+
+@pytest.fixture
+async def site(store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    """A web process on an empty store, whose looks at Redis are not shared."""
+    monkeypatch.setattr(dashboard, "SHARE", 0.0)
+    app = create_app(redis_url, MASTER)
+    yield Site(app, store)
+    await app.state.store.close()
+
+
+# Access
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+@pytest.mark.parametrize(
+    ("peer", "host"),
+    [
+        ("127.0.0.1", "localhost"),
+        ("127.8.9.1", "LOCALHOST:8000"),
+        ("::1", "[::1]:8121"),
+        ("::ffff:127.0.0.1", "127.0.0.1:80"),
+    ],
+)
+async def test_this_machine_gets_the_dashboard(site: Site, path: str, peer: str, host: str):
+    assert (await site.get(path, host, peer=peer)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+@pytest.mark.parametrize(
+    ("peer", "host"),
+    [
+        ("192.168.1.7", "localhost"),
+        ("::ffff:10.0.0.1", "localhost"),
+        ("", "localhost"),
+        (None, "localhost"),
+        ("testclient", "localhost"),
+        ("127.0.0.1", "evil.test"),
+        ("127.0.0.1", "localhost.evil.test"),
+        ("127.0.0.1", "localhost:8000@evil.test"),
+        ("127.0.0.1", "127.0.0.1.evil.test:8000"),
+        ("127.0.0.1", "127.0.0.2"),
+        ("127.0.0.1", "localhost:"),
+        ("127.0.0.1", "localhost\n"),
+        ("127.0.0.1", "::1"),
+        ("127.0.0.1", ""),
+    ],
+)
+async def test_nobody_else_gets_more_than_the_way_in(site: Site, path: str, peer: str | None, host: str):
+    await site.submit("secret.mkv")
+    answer = await site.get(path, host, peer=peer)
+
+    assert answer.status == 403
+    assert "ssh -L 8000:127.0.0.1:8000" in answer.text
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
+async def test_a_proxy_on_this_machine_speaks_for_somebody_else(site: Site, name: str):
+    answer = await ask(site.app, "/", [("host", "localhost"), (name.lower(), "127.0.0.1")])
+
+    assert answer.status == 403
+
+
+async def test_two_host_headers_are_none(site: Site):
+    assert (await ask(site.app, "/", [("host", "localhost"), ("host", "evil.test")])).status == 403
+    assert (await ask(site.app, "/", [])).status == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+async def test_there_is_nothing_to_send_to(site: Site, path: str):
+    assert [(await site.get(path, method=one)).status for one in ("POST", "PUT", "DELETE", "PATCH")] == [
+        405
+    ] * 4
+    assert (await site.get(path, method="HEAD")).status == 200
+
+
+async def test_there_is_no_control_on_the_page(site: Site):
+    lease = await running(site)
+    text = (await site.get()).text
+
+    assert lease.id in text
+    assert re.findall(r"<(form|button|input|select|textarea|iframe|object)\b", text) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+@pytest.mark.parametrize("host", ["localhost", "evil.test"])
+async def test_every_page_forbids_what_it_does_not_need(site: Site, path: str, host: str):
+    headers = (await site.get(path, host)).headers
+
+    assert headers["content-security-policy"] == pages.POLICY
+    assert "unsafe" not in pages.POLICY
+    assert "default-src 'none'" in pages.POLICY
+    assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+# Content
+
+
+async def test_an_empty_farm_says_what_to_do_next(site: Site):
+    text = html.unescape((await site.get()).text)
+    commands = [line for line in text_of_examples(text) if line.startswith("ffgrid ")]
+
+    assert len(commands) >= 4
+    for command in commands:
+        assert build().parse_args(shlex.split(command)[1:]).function, command
+
+
+async def test_a_running_job_has_a_bar(site: Site):
+    lease = await running(site)
+    before = (await site.get()).text
+    den = site.store.leases("den", "boot-den")
+    await den.progress(lease, {"fraction": 0.25, "fps": 30.0, "speed": 1.5, "left": 61.0})
+    text = (await site.get()).text
+
+    assert '<progress max="1" aria-label' in before
+    assert '<progress max="1" value="0.2500"' in text
+    assert all(word in text for word in ("25 %", "30 fps", "1.50×", "2 min left"))  # noqa: RUF001 - as shown
+
+
+async def test_jobs_and_workers_are_listed_with_their_states(site: Site):
+    queued, lease = await site.submit("queued.mkv", lane="low"), await running(site)
+    await site.store.leases("den", "boot-den").finish(lease, "fail", {"exit": 1, "reason": "exit status 1"})
+    text = (await site.get()).text
+
+    assert words_of(row(text, f"job-{queued}"))[:1] == ["○ queued"]
+    assert words_of(row(text, f"job-{lease.id}"))[:1] == ["✕ failed"]
+    assert {"den", "exit status 1", "1"} <= set(words_of(row(text, f"job-{lease.id}")))
+    assert words_of(row(text, "worker-den"))[:2] == ["✓ online", "den"]
+
+
+async def test_every_process_shows_the_same(site: Site, redis_url: str):
+    await running(site)
+    other = create_app(redis_url, MASTER)
+    shown = [(await ask(app, "/live", [("host", "localhost")])).text for app in (site.app, other)]
+    await other.state.store.close()
+
+    assert rows_of(shown[0]) == rows_of(shown[1]) != []
+
+
+async def test_a_hostile_name_is_only_text(site: Site):
+    lease = await running(site, HOSTILE)
+    await site.store.leases("den", "boot-den").finish(lease, "fail", {"exit": 1, "reason": HOSTILE})
+    await running(site, HOSTILE, 2)
+    for text in ((await site.get("/")).text, (await site.get("/live")).text):
+        assert "<img src=x" not in text
+        assert text.count("</hx-partial>") in (0, 4)
+        assert "\u202e" not in text
+        assert "\x1b" not in text
+        assert "\\u202e" in text
+        assert "&lt;img src=x onerror=window.__pwned=1&gt;" in text
+
+
+async def test_a_table_can_be_heard(site: Site):
+    await running(site)
+    text = (await site.get()).text
+    tables = re.findall(r"<table>.*?</table>", text, re.S)
+
+    assert len(tables) == 3
+    assert all("<caption" in table and "<th>" not in table for table in tables)
+    assert text.count('scope="col"') == len(re.findall("<th .*?>", text)) - text.count('scope="row"')
+    assert '<html lang="en">' in text
+    assert '<a class="skip" href="#main">' in text
+    assert 'role="status"' in text
+
+
+async def test_ids_are_unique(site: Site):
+    await running(site)
+    await site.submit(number=9)
+    ids = re.findall(r'\bid="([^"]*)"', (await site.get()).text)
+
+    assert len(ids) == len(set(ids)) > 8
+
+
+async def test_without_javascript_the_page_is_renewed_by_itself(site: Site):
+    assert '<noscript><meta http-equiv="refresh"' in (await site.get()).text
+
+
+# Refreshes
+
+
+async def test_a_page_that_is_up_to_date_gets_nothing_again(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dashboard, "TICK", 1e6)
+    first = await site.get("/live")
+    page = await site.get("/")
+    again = await tagged(site, first.headers["hx-ptag"])
+
+    assert f'hx-ptag="{first.headers["hx-ptag"]}"' in page.text
+    assert (again.status, again.text) == (304, "")
+
+
+async def test_whatever_happens_to_a_job_is_news(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dashboard, "TICK", 1e6)
+    tags = [(await site.get("/live")).headers["hx-ptag"]]
+    lease = await running(site)
+    den = site.store.leases("den", "boot-den")
+    for step in (den.progress(lease, {"fraction": 0.5}), den.finish(lease, "succeed", {"exit": 0})):
+        tags.append((await tagged(site, tags[-1])).headers["hx-ptag"])
+        await step
+    tags.append((await tagged(site, tags[-1])).headers["hx-ptag"])
+
+    assert len(set(tags)) == 4
+
+
+async def test_ages_are_told_anew_although_nothing_happens(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dashboard, "TICK", 0.01)
+    tag = (await site.get("/live")).headers["hx-ptag"]
+    await asyncio.sleep(0.03)
+
+    assert (await tagged(site, tag)).status == 200
+
+
+async def test_many_tabs_cost_one_look(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dashboard, "SHARE", 60.0)
+    looks = []
+    revision = Jobs.revision
+
+    async def counted(jobs: Jobs) -> tuple[str, float]:
+        looks.append(1)
+        return await revision(jobs)
+
+    monkeypatch.setattr(Jobs, "revision", counted)
+    answers = await asyncio.gather(*(site.get(path) for path in ["/live"] * 40 + ["/"]))
+
+    assert {answer.status for answer in answers} == {200}
+    assert len(looks) == 1
+
+
+async def test_the_partials_are_those_of_the_page(site: Site):
+    await running(site)
+    batch, page = (await site.get("/live")).text, (await site.get("/")).text
+    partials = dict(
+        re.findall(r'<hx-partial hx-target="#(\w+)" hx-swap="outerMorph">\n(.*?)</hx-partial>', batch, re.S)
+    )
+
+    assert set(partials) == {"summary", "running", "workers", "jobs"}
+    assert all(part in page and f'id="{name}"' in part for name, part in partials.items())
+
+
+# Outages
+
+
+async def test_without_redis_the_page_says_so_and_asks_on(tmp_path: Path):
+    app = create_app(f"unix://{tmp_path}/nobody", MASTER)
+    page = await ask(app, "/", [("host", "localhost")])
+    refresh = await ask(app, "/live", [("host", "localhost")])
+    await app.state.store.close()
+
+    assert (page.status, refresh.status, refresh.text) == (503, 503, "")
+    assert '<p class="banner" data-link="queue">' in page.text
+    assert "No worker" not in page.text
+    assert 'hx-get="/live"' in page.text
+    assert re.findall(r' id="(summary|running|workers|jobs)"', page.text) == [
+        "summary",
+        "running",
+        "workers",
+        "jobs",
+    ]
+    assert refresh.headers["content-security-policy"] == pages.POLICY
+
+
+async def test_what_was_known_stays_while_redis_is_away(site: Site, monkeypatch: pytest.MonkeyPatch):
+    job_id = await site.submit()
+    assert (await site.get()).status == 200
+    revision, over = Jobs.revision, asyncio.Event()
+
+    async def away(jobs: Jobs) -> tuple[str, float]:
+        await over.wait()
+        raise UNREACHABLE[0]("it did not answer")
+
+    monkeypatch.setattr(dashboard, "PATIENCE", 0.05)
+    monkeypatch.setattr(Jobs, "revision", away)
+    pages_then = [await site.get(), await site.get()]
+    over.set()
+    pages_then.append(await site.get())
+    monkeypatch.setattr(Jobs, "revision", revision)
+    monkeypatch.setattr(dashboard, "PATIENCE", 5.0)
+    page_now = await site.get()
+
+    assert [page.status for page in pages_then] == [503, 503, 503]
+    assert all(f"job-{job_id}" in page.text for page in pages_then)
+    assert all('<p class="banner" data-link="queue">' in page.text for page in pages_then)
+    assert (page_now.status, '<p class="banner" data-link="queue" hidden>' in page_now.text) == (200, True)
+
+
+# Files
+
+
+def test_vendored_files_are_what_they_are_said_to_be():
+    folder = pages.asset_dir("static") / "vendor"
+    packages = tomllib.loads((folder / "VENDOR.toml").read_text("utf-8"))["package"]
+    files = {name: facts for package in packages for name, facts in package["files"].items()}
+
+    assert {path.name for path in folder.iterdir()} == {*files, "VENDOR.toml"}
+    for name, facts in files.items():
+        assert base64.b64encode(sha384((folder / name).read_bytes()).digest()).decode() == facts["sha384"], (
+            name
+        )
+    assert all(package["name"] and package["version"] and package["licence"] for package in packages)
+
+
+async def test_every_file_that_a_page_names_is_served(site: Site):
+    names = re.findall(r'(?:src|href)="(/static/[^"]*)"', (await site.get()).text)
+    answers = {name: await site.get(name.partition("?")[0]) for name in names}
+
+    assert len(answers) == 5
+    assert {answer.status for answer in answers.values()} == {200}
+    assert all("?v=" in name for name in names)
+
+
+def test_an_address_changes_with_its_files_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pages, "asset_dir", lambda name: tmp_path)
+    addresses = []
+    for content in ("a", "b", "a"):
+        (tmp_path / "app.css").write_text(content)
+        addresses.append(pages.static.__wrapped__("app.css"))
+
+    assert addresses[0] == addresses[2] != addresses[1]
+
+
+BANNED = {
+    "code in an attribute": r"\shx-on|\son\w+=|js:|javascript:|hx-trigger=\"[^\"]*\[",
+    "style in an attribute": r"\sstyle=|<style",
+    "a script without a file": r"<script(?![^>]*\ssrc=)",
+    "text that is not escaped": r"\|\s*safe|autoescape|Markup",
+    "a foreign host": r"https?://(?!localhost)",
+}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(pages.asset_dir("templates").glob("*.html")), ids=lambda path: path.name
+)
+@pytest.mark.parametrize("what", BANNED)
+def test_no_template_has(path: Path, what: str):
+    assert re.search(BANNED[what], path.read_text("utf-8")) is None
+
+
+def test_our_own_script_is_small_and_is_javascript():
+    path = pages.asset_dir("static") / "app.js"
+
+    assert path.stat().st_size <= 3 * 1024
+    assert re.search(r"\beval\b|Function\(|innerHTML|setTimeout\(\"", path.read_text("utf-8")) is None
+
+
+# Reading answers
+
+
+async def running(site: Site, name: str = "a.mkv", number: int = 1) -> Any:
+    """The lease on a new job that a worker named den has started."""
+    den = await site.worker()
+    await site.submit(name, number)
+    (lease,) = await den.claim([site.store.keys.queue(class_id(NEEDS), "normal")], 1)
+    return lease
+
+
+async def tagged(site: Site, tag: str) -> Answer:
+    return await ask(site.app, "/live", [("host", "localhost"), ("hx-ptag", tag)])
+
+
+def row(text: str, name: str) -> str:
+    found = re.search(rf'<tr id="{re.escape(name)}">.*?</tr>', text, re.S)
+    assert found, name
+    return found[0]
+
+
+def rows_of(text: str) -> list[str]:
+    return re.findall(r'<tr id="([^"]*)"', text)
+
+
+def words_of(text: str) -> list[str]:
+    """What each cell of a row says."""
+    cells = re.findall(r"<t[dh]\b.*?</t[dh]>", text, re.S)
+    return [html.unescape(" ".join(re.sub(r"<[^>]*>", "", cell).split())) for cell in cells]
+
+
+def text_of_examples(text: str) -> list[str]:
+    return "\n".join(re.findall(r"<pre><code>(.*?)</code></pre>", text, re.S)).splitlines()
