@@ -36,7 +36,7 @@ FFGRID = str(Path(sys.executable).with_name("ffgrid"))
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], within: float = 15.0) -> T:
+def until(condition: Callable[[], T], within: float = 20.0) -> T:
     """What the condition gives once that is true. Fails the test when it takes too long."""
     deadline = time.monotonic() + within
     while not (found := condition()):
@@ -340,7 +340,7 @@ class Farm:
             assert process.is_alive, process.log.read_text()
             return is_ready()
 
-        until(looks_ready)
+        until(looks_ready, within=30.0)
 
     def _has_registered(self, worker: Worker) -> bool:
         if not any(web.is_alive for web in self.webs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.wire import command
+from app.wire import mediatime
 from worker.machine import Machine
 from worker.plan import Plan
 
@@ -27,11 +27,11 @@ async def _duration(url: str, options: dict[str, str], cwd: str | None, machine:
     safe = ["-safe", options["safe"]] if "safe" in options else []
     if "ffprobe" in machine.programs:
         asked = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"]
-        return command.seconds(
+        return mediatime.seconds(
             (await _output(machine.programs["ffprobe"], [*asked, *demuxer, *safe, "-i", url], cwd)).strip()
         )
     told = await _output(machine.programs["ffmpeg"], ["-hide_banner", *demuxer, *safe, "-i", url], cwd)
-    return command.seconds(told.partition("Duration: ")[2].partition(",")[0])
+    return mediatime.seconds(told.partition("Duration: ")[2].partition(",")[0])
 
 
 async def _output(program: str, arguments: list[str], cwd: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from app.state.connect import UNREACHABLE, stop
 from app.state.job import LeaseLost
 from app.state.leases import Lease, Leases
-from app.wire import command
+from app.wire import command, mediatime
 from worker import pipes
 from worker.child import Child
 from worker.duration import durations
@@ -41,10 +41,10 @@ async def follow(child: Child, ready: Plan, machine: Machine, leases: Leases, le
 
 def shown(progress: Progress, read: command.Command, expected: float | None) -> dict[str, Any]:
     """A report as it is stored: what ffmpeg said, the fraction done (0 to 1, or None) and seconds left."""
-    offset = command.offset(read)
+    offset = mediatime.offset(read)
     return {
         **asdict(progress),
-        "fraction": fraction(progress, expected, command.frames(read), offset),
+        "fraction": fraction(progress, expected, mediatime.frames(read), offset),
         "left": time_left(progress, expected, offset),
         "expected": expected,
     }
@@ -52,7 +52,7 @@ def shown(progress: Progress, read: command.Command, expected: float | None) -> 
 
 async def _expected(ready: Plan, machine: Machine) -> float | None:
     await asyncio.sleep(PROBE_AFTER)
-    return command.expected(ready.command, await durations(ready, machine))
+    return mediatime.expected(ready.command, await durations(ready, machine))
 
 
 async def _store(leases: Leases, lease: Lease, progress: dict[str, Any]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.state.lifecycle import STATES
+from app.wire.messages import LANES
+
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 
@@ -26,7 +29,6 @@ def _argument(*flags: str, **options: Any) -> Argument:
 
 JSON = _argument("--json", action="store_true", help="print JSON, for programs")
 JOB = _argument("job", metavar="ID", help="the job's id, or the start of one that is enough")
-LANES = ("live", "high", "normal", "low")
 REDIS = _argument("--redis-url", metavar="URL", help="where Redis is (FFGRID_REDIS_URL)")
 CONFIG = _argument("--config", metavar="FILE", help="a TOML file with settings (FFGRID_CONFIG)")
 MASTER = _argument("--master-file", metavar="FILE", help="the master key (FFGRID_MASTER_FILE)")
@@ -157,10 +159,14 @@ COMMANDS = (
                 action="append",
                 default=[],
                 metavar="NAME=VALUE",
-                help="only on workers with this label",
+                help="only on workers with this label; may be repeated",
             ),
             _argument(
-                "--max-attempts", type=int, default=3, metavar="N", help="workers it may lose before it fails"
+                "--max-attempts",
+                type=int,
+                default=3,
+                metavar="N",
+                help="workers it may lose before it fails (default: 3)",
             ),
             JSON,
             URL,
@@ -178,9 +184,7 @@ COMMANDS = (
         "list jobs, the newest first",
         "app.cli.jobs:listing",
         (
-            _argument(
-                "--state", choices=("queued", "running", "done", "failed", "cancelled"), help="only these"
-            ),
+            _argument("--state", choices=STATES, help="only these"),
             _argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)"),
             JSON,
             URL,
@@ -191,7 +195,7 @@ COMMANDS = (
     Command("show", "show one job", "app.cli.jobs:show", (JOB, JSON, URL, KEY, CONFIG)),
     Command(
         "logs",
-        "print what a job printed",
+        "print what a job printed, both of its streams in order",
         "app.cli.jobs:logs",
         (
             _argument("-f", "--follow", action="store_true", help="go on until it ends"),
@@ -204,7 +208,7 @@ COMMANDS = (
     ),
     Command(
         "watch",
-        "follow a job with a progress bar; ends with its exit status",
+        "follow a job with a progress bar and end with its exit status",
         "app.cli.jobs:watch",
         (JOB, JSON, URL, KEY, CONFIG),
     ),

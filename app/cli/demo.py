@@ -34,7 +34,7 @@ from app.wire import keyfile
 SECONDS = 20  # of the sample
 READY_SECONDS = 15.0
 STOP_SECONDS = 10.0
-ENCODERS = ("libx265 -preset ultrafast", "libx264 -preset veryfast", "mpeg4")
+ENCODERS = ("libx265 -preset ultrafast -x265-params log-level=error", "libx264 -preset veryfast", "mpeg4")
 
 
 def run(arguments: Namespace) -> int:
@@ -138,7 +138,7 @@ class Demo:
             while shim.poll() is None:
                 found, _ = loop.run_until_complete(jobs.page(1))
                 job = found[0] if found else None
-                line = progressbar.line(views.job(job), 72) if job else ""
+                line = progressbar.line(views.job(job), 72, time.time()) if job else ""
                 if line and line != shown:
                     print(f"\r  {line}\x1b[K" if tty else f"  {line}", end="" if tty else "\n", flush=True)
                     shown = line

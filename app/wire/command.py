@@ -9,27 +9,27 @@ that ffmpeg would refuse is read as far as it goes, and ffmpeg says what is wron
 """
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # The options without a value, of ffmpeg 5.1 to 9.0 and forks (xioerror: Plex, only_first_vframe: Jellyfin).
 # All others have one. One list for all versions is safe: one that lacks an option refuses the command.
 _FLAGS = {
-    "ffmpeg": _words("""
+    "ffmpeg": words("""
         accurate_seek an auto_conversion_filters autorotate autoscale benchmark benchmark_all bitexact
         copyinkf copyts copy_unknown debug_ts display_hflip display_vflip dn dump find_stream_info
         fix_sub_duration fix_sub_duration_heartbeat force_fps hex hide_banner ignore_unknown n print_graphs
         psnr qphist re recast_media report shortest sn start_at_zero stats stdin vn vstats xerror xioerror
         y"""),
-    "ffprobe": _words("""
+    "ffprobe": words("""
         analyze_frames bitexact byte_binary_prefix count_frames count_packets find_stream_info hide_banner
         only_first_vframe prefix pretty private report sexagesimal show_chapters show_data show_error
         show_format show_frames show_library_versions show_packets show_pixel_formats show_private_data
         show_program_version show_programs show_stream_groups show_streams show_versions unit"""),
 }
 # ffmpeg 5 wants a value, ffmpeg 7 refuses one. Only a number can be it, and nobody calls an output that.
-_FLAG_OR_NUMBER = _words("autorotate autoscale")
+_FLAG_OR_NUMBER = words("autorotate autoscale")
 # The options whose value is a url. ffprobe ignores a "no" before an option that it knows.
 _URLS = {
     "ffmpeg": {"i": "input", "dec": "decoder"},
@@ -37,29 +37,29 @@ _URLS = {
 }
 _PLAIN = {"ffmpeg": "output", "ffprobe": "input"}  # what an argument without an option is
 # They print something and end the program. The argument behind them is their topic, whatever it is.
-_EXITS = _words("""
+_EXITS = words("""
     L license h ? help -help version buildconf formats muxers demuxers devices codecs decoders encoders bsfs
     protocols filters pix_fmts layouts sample_fmts dispositions colors hwaccels sources sinks sections""")
-_PRINTS = _words("show_program_version show_library_versions show_versions show_pixel_formats")
+_PRINTS = words("show_program_version show_library_versions show_versions show_pixel_formats")
 # The answer depends on the machine and the moment, not only on the build.
-_ASKS_MACHINE = _words("sources sinks init_hw_device vaapi_device qsv_device")
+_ASKS_MACHINE = words("sources sinks init_hw_device vaapi_device qsv_device")
 
-_CODECS = _words("c codec vcodec acodec scodec dcodec")
-_HARDWARE = _words("amf at d3d12va mediacodec mf nvenc omx qsv rkmpp v4l2m2m vaapi videotoolbox vulkan")
+_CODECS = words("c codec vcodec acodec scodec dcodec")
+_HARDWARE = words("amf at d3d12va mediacodec mf nvenc omx qsv rkmpp v4l2m2m vaapi videotoolbox vulkan")
 
-_STDIN = _words("- pipe: pipe:0 fd: /dev/stdin /dev/fd/0 /proc/self/fd/0")
-_STDOUT = _words("- pipe: pipe:1 fd: /dev/stdout /dev/fd/1 /proc/self/fd/1")
+_STDIN = words("- pipe: pipe:0 fd: /dev/stdin /dev/fd/0 /proc/self/fd/0")
+_STDOUT = words("- pipe: pipe:1 fd: /dev/stdout /dev/fd/1 /proc/self/fd/1")
 _STDOUT_WITHIN = ("pipe:1", "pipe\\:1", "/dev/stdout", "file=-")  # in filters, lists and tee's outputs
 
 # Muxers that write several files, or none that could be renamed (devices).
-_NOT_ONE_FILE = _words("""
+_NOT_ONE_FILE = words("""
     hls dash segment stream_segment ssegment webm_chunk hds smoothstreaming tee fifo alsa audiotoolbox caca
     decklink fbdev opengl oss pulse sdl sdl2 sndio v4l2 video4linux2 xv""")
 # What makes files beside the outputs: options, and words in filters and encoder parameters.
-_SIDE_FILES = _words("""
+_SIDE_FILES = words("""
     dump_attachment print_graphs_file report sdp_file stats_enc_post stats_enc_pre stats_mux_pre vstats
     vstats_file""")
-_SIDE_FILES_WITHIN = _words("""
+_SIDE_FILES_WITHIN = words("""
     stats_file= psnr=f= ssim=f= log_path= vidstabdetect signature= :file= stats= analysis-save= :csv= pass=1
     pass=3""")
 
@@ -175,12 +175,12 @@ class _Reading:
 
     def _option(self, name: str) -> None:
         self.at += 1
-        binary, base = self.command.binary, _bare(name)
+        binary, base = self.command.binary, bare(name)
         following = self.command.args[self.at : self.at + 1]
         url = _URLS[binary].get(name if binary == "ffmpeg" else base)
         if url and following:
             self._url(url)
-        elif base in _FLAGS[binary] and not (base in _FLAG_OR_NUMBER and _is_whole("".join(following))):
+        elif base in _FLAGS[binary] and not (base in _FLAG_OR_NUMBER and is_whole("".join(following))):
             self._note(name, "1")
         elif base.startswith("no") and base[2:] in _FLAGS[binary]:
             self._note(name[2:], "0")
@@ -190,7 +190,7 @@ class _Reading:
             self.at += 1
 
     def _note(self, name: str, value: str) -> None:
-        base = _bare(name)
+        base = bare(name)
         self.group[base] = self.command.options[base] = value
         if base in _EXITS and self.command.asks is None:
             self.command.asks = base
@@ -218,12 +218,12 @@ class _Reading:
         self._begin_group()
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """An option's name without its stream specifier."""
     return name.partition(":")[0]
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
@@ -285,7 +285,7 @@ def _is_many(command: Command, at: int) -> bool:
 def _leaves_side_files(command: Command) -> bool:
     if command.options.keys() & _SIDE_FILES or _is_file(command.options.get("progress", "-")):
         return True
-    values = [(_bare(name), command.args[at]) for at, name in command.values.items()]
+    values = [(bare(name), command.args[at]) for at, name in command.values.items()]
     if any(name == "pass" and value != "2" for name, value in values):  # the second pass only reads its log
         return True
     return any(word in value for _, value in values for word in _SIDE_FILES_WITHIN)
@@ -310,148 +310,3 @@ def _is_stdin(url: str) -> bool:
     while url.startswith(("async:", "cache:", "file:/")):
         url = url.partition(":")[2]
     return url in _STDIN
-
-
-# Media time
-
-_Span = tuple[float, float | None]  # begin and end, in seconds
-_UNITS = (("ms", 1e-3), ("us", 1e-6), ("s", 1.0))
-_TIMES = ("ss", "t", "to", "sseof", "itsoffset")
-_RETIMED = _words("r itsscale framerate")  # they give an input's frames other times than its file does
-# Filters that change how long something lasts, as words in graphs. A graph in a file may have any of them.
-_GRAPHS = _words("vf af filter filter_complex lavfi")
-_GRAPH_FILES = _words("filter_script filter_complex_script /vf /af /filter /filter_complex /lavfi")
-_BENDS_TIME = _words("concat= atempo= asetrate= trim= loop= PTS* *PTS *(PTS PTS)* PTS/ =N/")
-
-
-def seconds(text: str) -> float | None:
-    """ffmpeg's duration, [-][HH:]MM:SS[.m] or [-]S[.m], with s, ms or us; None if ffmpeg would refuse it."""
-    unit, factor = next((unit for unit in _UNITS if text.endswith(unit[0])), ("", 1.0))
-    whole, _, fraction = text.removeprefix("-").removesuffix(unit).partition(".")
-    fields = whole.split(":") if ":" in whole else [whole.lstrip(" ").removeprefix("+")]
-    if not _are_fields(fields) or not _is_whole(fraction or "0"):
-        return None
-    total = 0
-    for field in fields:
-        total = total * 60 + int(field)
-    if total > 9e12:  # ffmpeg counts microseconds in 64 bits
-        return None
-    value = (total + float(f"0.{fraction}0")) * factor
-    return -value if text.startswith("-") else value
-
-
-def _are_fields(fields: list[str]) -> bool:
-    """Hours or seconds alone may be any number; minutes, and seconds behind them, have two digits at most."""
-    if len(fields) > 3 or not all(map(_is_whole, fields)):
-        return False
-    return len(fields) == 1 or all(len(field) <= 2 and int(field) < 60 for field in fields[-2:])
-
-
-def expected(command: Command, durations: list[float | None]) -> float | None:
-    """How many seconds of media will come out if the inputs last as long as `durations` says (None: unknown).
-
-    None if that can't be known; never negative, never NaN. A filter that bends time makes it unknown, an -t
-    before the output known again. Of several outputs it is the longest, as in ffmpeg's own report.
-    """
-    begin, end = _clock(command, durations)
-    return None if end is None else max(end - begin, 0.0)
-
-
-def offset(command: Command) -> float:
-    """What out_time shows at the first frame: 0, but for -itsoffset and for a seek to before the start.
-
-    Also 0 with -copyts (measured, 5.1 and 9.0): the report then counts from the first time that it has seen.
-    """
-    return 0.0 if _keeps_times(command) else _clock(command, [])[0]
-
-
-def frames(command: Command) -> int | None:
-    """How many video frames will come out at most (-frames:v); None without such a limit on every output."""
-    limits = [options.get("vframes", "") for options in command.output_options]
-    return int(limits[0]) if limits and all(map(_is_whole, limits)) else None
-
-
-def _keeps_times(command: Command) -> bool:
-    return command.options.get("copyts") == "1"
-
-
-def _clock(command: Command, durations: list[float | None]) -> _Span:
-    """When the outputs begin and end."""
-    groups = command.input_options + command.output_options
-    legible = all(seconds(group.get(name, "0")) is not None for group in groups for name in _TIMES)
-    if not command.outputs or not legible or any(f"/{name}" in command.options for name in _TIMES):
-        return 0.0, None
-    known = [*durations, *[None] * len(command.inputs)]
-    spans = [_span(command, number, known[number]) for number in range(len(command.inputs))]
-    windows = [_window(command, number, spans) for number in range(len(command.outputs))]
-    return min(begin for begin, _ in windows), _last([end for _, end in windows])
-
-
-def _span(command: Command, number: int, duration: float | None) -> _Span:
-    """When an input begins and ends, on the clock of the filters."""
-    options, start = command.input_options[number], _time(command.input_options[number], "ss")
-    if duration is not None and not 0 <= duration < 9e12:  # NaN is out of any range
-        duration = None
-    if "sseof" in options and "ss" not in options and duration is not None:
-        start = max(duration + _time(options, "sseof"), 0.0)
-    begin = _time(options, "itsoffset") + max(start if _keeps_times(command) else -start, 0.0)
-    lengths = [_limit(options), _available(options, duration, max(start, 0.0))]
-    length = min((length for length in lengths if length is not None), default=None)
-    return begin, None if length is None else begin + length
-
-
-def _available(options: dict[str, str], duration: float | None, start: float) -> float | None:
-    """What an input holds behind its start. A looped one begins again near there, at the keyframe before."""
-    loops = options.get("stream_loop", "0")
-    endless = not _is_whole(loops) or options.get("loop", "0") != "0" or options.get("ignore_loop") == "0"
-    if duration is None or endless or options.keys() & _RETIMED:
-        return None
-    return max(duration - start, 0.0) * (int(loops) + 1)
-
-
-def _window(command: Command, number: int, spans: list[_Span]) -> _Span:
-    """When an output begins and ends. Its own -ss is its zero, unless -copyts keeps the inputs' times."""
-    options = command.output_options[number]
-    sources = [spans[source] for source in _sources(command, number)]
-    skipped, limit = max(_time(options, "ss"), 0.0), _limit(options)
-    begin = max(min((begin for begin, _ in sources), default=0.0), skipped)
-    ends: list[float | None] = [None] if _bends_time(command) else [end for _, end in sources]
-    if options.get("shortest") == "1":  # what has no known end is made to be cut: silence, a loop
-        ends = [min((end for end in ends if end is not None), default=None)]
-    end = _last(ends)
-    if limit is not None:
-        end = skipped + limit if end is None else min(end, skipped + limit)
-    zero = 0.0 if _keeps_times(command) else skipped
-    return begin - zero, None if end is None else end - zero
-
-
-def _last(ends: list[float | None]) -> float | None:
-    known = [end for end in ends if end is not None]
-    return max(known, default=None) if len(known) == len(ends) else None
-
-
-def _limit(options: dict[str, str]) -> float | None:
-    """What -t allows, or else -to, counted from -ss."""
-    if "t" in options:
-        return max(_time(options, "t"), 0.0)
-    return max(_time(options, "to") - _time(options, "ss"), 0.0) if "to" in options else None
-
-
-def _time(options: dict[str, str], name: str) -> float:
-    return seconds(options.get(name, "0")) or 0.0
-
-
-def _sources(command: Command, number: int) -> list[int]:
-    """The inputs that an output's -map names; all of them if that doesn't tell."""
-    everything = list(range(len(command.inputs)))
-    maps = [text for text in command.maps[number] if not text.startswith("-")]
-    heads = [_bare(text).partition(",")[0].rstrip("?") for text in maps]
-    if command.options.keys() & _words("filter_complex lavfi") or not all(map(_is_whole, heads)):
-        return everything
-    return [source for source in everything if source in map(int, heads)] or everything
-
-
-def _bends_time(command: Command) -> bool:
-    graphs = [command.args[at] for at, name in command.values.items() if _bare(name) in _GRAPHS]
-    bent = any(word in graph for graph in graphs for word in _BENDS_TIME)
-    return bent or bool(command.options.keys() & _GRAPH_FILES)

@@ -130,7 +130,7 @@ def _call(baked: dict[str, str], monitor: Monitor) -> dict[str, float]:
     asked = clock.mark("connect")
     _, headers, _ = connection.request("POST", messages.JOBS, body)
     job_id = headers["location"].rpartition("/")[2]
-    rest = connection.upgrade(f"{messages.job_path(job_id, 'attach')}?after=0-0")
+    rest = connection.upgrade(messages.job_path(job_id, "attach"))
     clock.mark("answer")
     began, ended = _follow(connection, rest)
     connection.close()

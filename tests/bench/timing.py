@@ -21,36 +21,35 @@ class Broken(Exception):
 
 def run_for(argv: Sequence[str | Path]) -> float:
     """The seconds from starting a program to having its exit status. Raises Broken unless that is 0."""
-    null = os.open(os.devnull, os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)]
+    null, said = os.open(os.devnull, os.O_RDWR), os.memfd_create("said")
+    actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate((null, null, said))]
     words = [str(word) for word in argv]
     began = time.perf_counter()
     pid = os.posix_spawnp(words[0], words, os.environ, file_actions=actions)
     try:
         status = _status(pid)
-    except BaseException:  # too late, or Ctrl-C
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
+        took = time.perf_counter() - began
+        if status != 0:
+            ending = "does not end" if status is None else f"ends with status {status}"
+            text = os.pread(said, 2000, 0).decode("utf-8", "replace")
+            raise Broken(f"{' '.join(words)} {ending}\n{text}")
     finally:
         os.close(null)
-    took = time.perf_counter() - began
-    if status is None or status:
-        ending = "does not end" if status is None else f"ends with status {status}"
-        raise Broken(f"{' '.join(words)} {ending}")
+        os.close(said)
     return took
 
 
 def _status(pid: int) -> int | None:
     """Its exit status, or None when it was killed because it took too long."""
     descriptor = os.pidfd_open(pid)
+    ended: list[int] = []
     try:
         ended, _, _ = select.select([descriptor], [], [], CALL_SECONDS)
-    finally:
+    finally:  # on Ctrl-C too
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
         os.close(descriptor)
-    if not ended:
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status) if ended else None
 
 

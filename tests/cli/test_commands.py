@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from app.cli.commands import COMMANDS, LANES, Command
+from app.cli.commands import COMMANDS, Command
 from app.cli.main import build
 from app.state import lifecycle
 from app.wire import messages
@@ -73,10 +73,11 @@ def test_every_command_of_a_client_gives_json_and_takes_the_same_settings(name: 
 
 
 def test_lanes_and_states_are_those_of_the_queue() -> None:
-    (states,) = [o["choices"] for flags, o in ALL["jobs"].arguments if "--state" in flags]
+    (states,) = [options["choices"] for flags, options in ALL["jobs"].arguments if "--state" in flags]
+    (lanes,) = [options["choices"] for flags, options in ALL["submit"].arguments if "--lane" in flags]
 
-    assert LANES == messages.LANES
     assert tuple(states) == lifecycle.STATES
+    assert tuple(lanes) == messages.LANES
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_a_file_gets_a_line_for_each_change(farm: Farm, film: Path) -> None:
 
     assert done.returncode == 0
     assert lines[-1].startswith("done in 0:0")
-    assert lines[0].startswith("running on w1")
+    assert any(line.startswith("running on w1") for line in lines)
     assert 2 <= len(lines) <= took / 2 + 2
     assert len(set(lines)) == len(lines)
     assert "\r" not in done.stdout

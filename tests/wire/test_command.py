@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wire import command
+from app.wire import command, mediatime
 from app.wire.command import Command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,7 +64,7 @@ def test_a_value_may_look_like_an_option():
 
 def test_the_last_of_two_equal_options_wins():
     assert read("-t 5 -t 7 -i a -frames:v 1 -vframes 3 b").input_options == [{"t": "7"}]
-    assert command.frames(read("-i a -frames:v 1 -vframes 3 b")) == 3
+    assert mediatime.frames(read("-i a -frames:v 1 -vframes 3 b")) == 3
 
 
 def test_a_flag_has_no_value_with_or_without_a_stream_specifier():
@@ -111,7 +111,7 @@ def test_a_value_from_a_file_is_not_the_value():
     found = read("-i a -/t limit.txt -/filter_complex graph.txt b")
 
     assert found.values == {3: "/t", 5: "/filter_complex"}
-    assert command.expected(found, [10.0]) is None
+    assert mediatime.expected(found, [10.0]) is None
 
 
 def test_a_loopback_decoder_ends_a_group_like_an_input():
@@ -163,7 +163,7 @@ def test_every_argument_is_one_thing_and_nothing_fails(binary: str, args: list[s
     assert len(found.input_options) == len(found.inputs)
     assert len(found.output_options) == len(found.outputs)
     assert command.kind(found) in ("none", "atomic", "stream")
-    assert (command.expected(found, [3.0, None]) or 0.0) >= 0.0
+    assert (mediatime.expected(found, [3.0, None]) or 0.0) >= 0.0
     assert found.is_query in (True, False)
     assert found.reads_stdin in (True, False)
     assert found.writes_stdout in (True, False)
@@ -514,19 +514,19 @@ REFUSED = [
     ("text", "value"), [*DURATIONS, ("-5", -5.0), ("-1:00", -60.0), ("0", 0.0), ("-0:30", -30)]
 )
 def test_a_duration_is_read_as_ffmpeg_reads_it(text: str, value: float):
-    assert command.seconds(text) == pytest.approx(value)
+    assert mediatime.seconds(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", [*REFUSED, "9" * 30, "-", "N/A", "nan", "inf", "1:-2"])
 def test_no_duration_is_none(text: str):
-    assert command.seconds(text) is None
+    assert mediatime.seconds(text) is None
 
 
 @pytest.mark.parametrize("text", [text for text, _ in DURATIONS] + REFUSED)
 def test_ffmpeg_agrees_on_what_is_a_duration(text: str):
     accepts = run("ffmpeg", "-v", "error", "-stats_period", text, "-version").returncode == 0
 
-    assert accepts == (command.seconds(text) is not None)
+    assert accepts == (mediatime.seconds(text) is not None)
 
 
 @pytest.mark.parametrize(
@@ -595,7 +595,7 @@ def test_ffmpeg_agrees_on_what_is_a_duration(text: str):
 def test_the_expected_length_follows_from_the_inputs(
     line: str, durations: list[float | None], expected: float | None
 ):
-    assert command.expected(read(line), durations) == expected
+    assert mediatime.expected(read(line), durations) == expected
 
 
 @pytest.mark.parametrize(
@@ -613,7 +613,7 @@ def test_the_expected_length_follows_from_the_inputs(
     ],
 )
 def test_out_time_starts_at_an_offset(line: str, offset: float):
-    assert command.offset(read(line)) == offset
+    assert mediatime.offset(read(line)) == offset
 
 
 @pytest.mark.parametrize(
@@ -632,7 +632,7 @@ def test_out_time_starts_at_an_offset(line: str, offset: float):
     ],
 )
 def test_a_limit_of_frames_counts_when_all_outputs_have_one(line: str, frames: int | None):
-    assert command.frames(read(line)) == frames
+    assert mediatime.frames(read(line)) == frames
 
 
 # Jellyfin's own
@@ -740,5 +740,5 @@ def test_probes_of_media_servers_are_understood(line: str):
 
 
 def test_the_length_of_a_jellyfin_transcode_after_a_seek_is_what_is_left():
-    assert command.expected(read(SEEK), [3600.0]) == 3600.0 - (21 * 60 + 15)
-    assert command.offset(read(SEEK)) == 0.0
+    assert mediatime.expected(read(SEEK), [3600.0]) == 3600.0 - (21 * 60 + 15)
+    assert mediatime.offset(read(SEEK)) == 0.0

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wire import command
+from app.wire import command, mediatime
 from worker.progress import Progress, Reader, fraction, time_left
 
 BLOCK = b"""\
@@ -261,7 +261,7 @@ def report(folder: Path, line: str, stdin: bytes = b"") -> list[Progress]:
 )
 def test_a_real_run_goes_from_0_to_1_and_ends_where_it_was_expected(line: str, media: Path):
     read = command.read("ffmpeg", shlex.split(line))
-    expected, offset = command.expected(read, [DURATION] * len(read.inputs)), command.offset(read)
+    expected, offset = mediatime.expected(read, [DURATION] * len(read.inputs)), mediatime.offset(read)
     blocks = report(media, line)
     shares = [fraction(block, expected, None, offset) for block in blocks]
     known = [share for share in shares if share is not None]
@@ -278,7 +278,7 @@ def test_a_real_run_goes_from_0_to_1_and_ends_where_it_was_expected(line: str, m
 
 def test_a_real_run_of_unknown_length_ends_all_the_same(media: Path):
     blocks = report(media, "-i pipe:0 -f null -", stdin=(media / "a.mkv").read_bytes())
-    expected = command.expected(command.read("ffmpeg", shlex.split("-i pipe:0 -f null -")), [None])
+    expected = mediatime.expected(command.read("ffmpeg", shlex.split("-i pipe:0 -f null -")), [None])
 
     assert expected is None
     assert [fraction(block, expected, None) for block in blocks[:-1]] == [None] * (len(blocks) - 1)
@@ -288,7 +288,7 @@ def test_a_real_run_of_unknown_length_ends_all_the_same(media: Path):
 
 def test_a_real_run_is_measured_by_its_frames(media: Path):
     line = "-re -i a.mkv -frames:v 20 -an b.mkv"
-    frames = command.frames(command.read("ffmpeg", shlex.split(line)))
+    frames = mediatime.frames(command.read("ffmpeg", shlex.split(line)))
     shares = [fraction(block, None, frames) for block in report(media, line)]
 
     assert frames == 20
