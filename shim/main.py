@@ -11,7 +11,7 @@ import sys
 
 from app.wire import attach, messages
 from shim.config import BadConfig, Config, load
-from shim.http import Connection, Refused, Unreachable
+from shim.connection import Connection, Refused, Unreachable
 from shim.relay import Lost, Relay
 from shim.submit import Stays, submission
 

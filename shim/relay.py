@@ -13,7 +13,7 @@ from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from time import monotonic, sleep
 
 from app.wire import attach, messages, websocket
-from shim.http import Connection, Refused, Unreachable
+from shim.connection import Connection, Refused, Unreachable
 
 TYPES = False
 if TYPES:

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from app.guard import Guard
-from worker import pipes
+from worker import pipe
 
 _TIES_TO_PARENT = ("--pdeathsig", "KILL", "--")
 
@@ -49,7 +49,7 @@ class Child:
         if end is None:
             return False
         try:
-            await pipes.write(end, data)
+            await pipe.write(end, data)
         except (BrokenPipeError, ConnectionResetError):
             self.end_input()
             return False
@@ -57,7 +57,7 @@ class Child:
 
     def end_input(self) -> None:
         """Closes its standard input."""
-        pipes.close(self._ends["stdin"])
+        pipe.close(self._ends["stdin"])
         self._ends["stdin"] = None
 
     def signal(self, number: int) -> None:
@@ -80,7 +80,7 @@ class Child:
     def close(self) -> None:
         """Closes every pipe end that is still open."""
         for name, end in self._ends.items():
-            pipes.close(end)
+            pipe.close(end)
             self._ends[name] = None
 
     def _end(self, name: str) -> int:
@@ -102,10 +102,10 @@ def spawn(
 
     Raises OSError when the program cannot be started.
     """
-    out, child_out = pipes.pair(ours_reads=True)
-    err, child_err = pipes.pair(ours_reads=True)
-    into, child_in = pipes.pair(ours_reads=False) if stdin else (None, None)
-    report, child_report = pipes.pair(ours_reads=True) if progress else (None, None)
+    out, child_out = pipe.pair(ours_reads=True)
+    err, child_err = pipe.pair(ours_reads=True)
+    into, child_in = pipe.pair(ours_reads=False) if stdin else (None, None)
+    report, child_report = pipe.pair(ours_reads=True) if progress else (None, None)
     try:
         process = subprocess.Popen(
             [*_tie(), argv[0], *_reporting(child_report), *argv[1:]],
@@ -119,11 +119,11 @@ def spawn(
         )
     except BaseException:
         for end in (out, err, into, report):
-            pipes.close(end)
+            pipe.close(end)
         raise
     finally:
         for end in (child_out, child_err, child_in, child_report):
-            pipes.close(end)
+            pipe.close(end)
     return Child(process, {"stdout": out, "stderr": err, "stdin": into, "progress": report}, guard)
 
 
@@ -145,6 +145,6 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
         return
     descriptor = os.pidfd_open(process.pid)
     try:
-        await pipes.readable(descriptor)
+        await pipe.readable(descriptor)
     finally:
         os.close(descriptor)

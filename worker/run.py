@@ -15,7 +15,7 @@ from app.state.leases import Lease, Leases
 from app.state.output import Output
 from app.state.seal import BadSeal, Seal
 from app.wire import attach
-from worker import pipes
+from worker import pipe
 from worker.child import Child, spawn
 from worker.follow import follow
 from worker.inbound import Inbound
@@ -149,7 +149,7 @@ class Run:
 
     async def _pump(self, descriptor: int, kind: bytes) -> None:
         """From one of the process's pipes to where it belongs, byte for byte, until it ends."""
-        while data := await pipes.read(descriptor):
+        while data := await pipe.read(descriptor):
             if self._caller:
                 await self._caller.write(kind, data)
             if not self._caller or kind == attach.STDERR:

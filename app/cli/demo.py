@@ -22,14 +22,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.cli import progressbar
+from app.cli.client import Client, read_key
 from app.cli.errors import Failure
 from app.guard import Guard
 from app.state.clients import Master, write_private
 from app.state.embedded import Embedded
-from app.state.seal import Seal
 from app.state.store import Store
-from app.web import views
 from app.wire import keyfile
+from app.wire.messages import JOBS
 
 SECONDS = 20  # of the sample
 READY_SECONDS = 15.0
@@ -132,17 +132,17 @@ class Demo:
 
     def _show_progress(self, shim: subprocess.Popen[bytes]) -> None:
         tty = sys.stdout.isatty()
-        shown, job = "", None
-        with self._store() as (loop, store):
-            jobs = store.jobs(Seal(b"only reads"))
-            while shim.poll() is None:
-                found, _ = loop.run_until_complete(jobs.page(1))
-                job = found[0] if found else None
-                line = progressbar.line(views.job(job), 72, time.time()) if job else ""
-                if line and line != shown:
-                    print(f"\r  {line}\x1b[K" if tty else f"  {line}", end="" if tty else "\n", flush=True)
-                    shown = line
-                time.sleep(0.2 if tty else 0.5)
+        shown = ""
+        client = Client(
+            [f"http://127.0.0.1:{port}" for port in self._ports], read_key(self._folder / "client.key")
+        )
+        while shim.poll() is None:
+            jobs = client.get(f"{JOBS}?limit=1")["jobs"]
+            line = progressbar.line(jobs[0], 72, time.time()) if jobs else ""
+            if line and line != shown:
+                print(f"\r  {line}\x1b[K" if tty else f"  {line}", end="" if tty else "\n", flush=True)
+                shown = line
+            time.sleep(0.2 if tty else 0.5)
         if tty:
             print("\r\x1b[K", end="")
 

@@ -11,7 +11,7 @@ from app.cli.client import Client
 from app.cli.errors import NOT_FOUND, Failure
 from app.cli.progressbar import age
 from app.cli.table import table
-from app.cli.terminal import printable, say
+from app.cli.terminal import printable, put, say
 from app.settings import Settings
 from app.wire.messages import WORKERS
 from app.wire.signing import ID_LENGTHS, is_word
@@ -25,7 +25,7 @@ def workers(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(answer))
     elif answer["workers"]:
-        print(table(HEADS, [_row(worker) for worker in answer["workers"]]))
+        put(table(HEADS, [_row(worker) for worker in answer["workers"]]))
     else:
         say("no worker has been seen for a day: start one with `ffgrid worker`")
     return 0

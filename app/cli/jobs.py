@@ -21,7 +21,7 @@ from app.cli.errors import NOT_FOUND, TRY_AGAIN, UNREACHABLE, USAGE, Failure
 from app.cli.progressbar import age, clock, took
 from app.cli.submission import directory, submission
 from app.cli.table import table
-from app.cli.terminal import Sink, clipped, columns, printable, say
+from app.cli.terminal import Sink, clipped, columns, printable, put, say
 from app.settings import Settings
 from app.state.job import is_id
 from app.state.lifecycle import CANCELLED, FAILED
@@ -33,6 +33,7 @@ PAGE = 200  # jobs in one answer, at most
 PAGES = 10  # how many of them are searched for the start of an id
 PREFIX = 4  # characters that the start of an id must have
 NARROW = 20  # columns that a command gets in a table, however narrow the terminal is
+SHORT = 14  # characters of an id on a narrow terminal: enough to name it
 
 HEADS = ("ID", "STATE", "LANE", "WORKER", "PROGRESS", "AGE", "TIME", "COMMAND")
 
@@ -68,7 +69,7 @@ def listing(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps({"jobs": found, "next": following}))
     elif found:
-        print(_listed(found, client.now, columns(sys.stdout)))
+        put(_listed(found, client.now, columns(sys.stdout)))
     else:
         say("there are no such jobs" if arguments.state else "there are no jobs")
     return 0
@@ -83,7 +84,7 @@ def show(arguments: Namespace) -> int:
         return 0
     lines = [(name, text) for name, text in _facts(job, client.now) if text]
     for name, text in lines:
-        print(f"{name + ':':<10} {printable(text)}")
+        put(f"{name + ':':<10} {printable(text)}")
     return 0
 
 
@@ -176,12 +177,19 @@ def _pages(client: Client, limit: int, state: str | None) -> Iterator[dict[str, 
 
 
 def _listed(jobs: list[Job], now: float, room: int | None) -> str:
-    """The table; the commands take what the other columns leave."""
-    rows = [_row(job, now) for job in jobs]
-    taken = sum(2 + max(len(row[column]) for row in (HEADS, *rows)) for column in range(len(HEADS) - 1))
+    """The table; the commands take what the other columns leave, which on a narrow terminal are fewer."""
+    rows = [HEADS, *(_row(job, now) for job in jobs)]
     if room is not None:
-        rows = [(*row[:-1], clipped(row[-1], max(room - taken, NARROW))) for row in rows]
-    return table(HEADS, rows)
+        if room - _taken(rows) < NARROW:
+            rows = [(row[0][:SHORT], row[1], *row[3:]) for row in rows]
+        left = max(room - _taken(rows), NARROW)
+        rows = [(*row[:-1], clipped(row[-1], left)) for row in rows]
+    return table(rows[0], rows[1:])
+
+
+def _taken(rows: list[tuple[str, ...]]) -> int:
+    """The width of all columns but the last."""
+    return sum(2 + max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1])
 
 
 def _row(job: Job, now: float) -> tuple[str, ...]:

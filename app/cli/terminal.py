@@ -80,6 +80,12 @@ def painted(text: str, colour: str, stream: TextIO, environ: Mapping[str, str] =
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[m"
 
 
+def put(text: str, stream: TextIO | None = None) -> None:
+    """Prints a line, with "?" for what the stream's encoding does not have."""
+    stream = stream or sys.stdout
+    print(text.encode(stream.encoding, "replace").decode(stream.encoding), file=stream, flush=True)
+
+
 def say(sentence: str) -> None:
     """Tells the person something that is not the command's output."""
     print(f"ffgrid: {printable(sentence)}", file=sys.stderr, flush=True)

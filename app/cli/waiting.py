@@ -35,7 +35,7 @@ class Stopped(BaseException):
 def wait(client: Client, body: Job, told: Callable[[Job], None], show: Callable[[Lines], None]) -> int:
     """Queues a job and stays until it ends; its exit status. `told` gets the answer, `show` the log.
 
-    SIGINT, SIGTERM and a reader of our output who goes away end the job too, as they would end ffmpeg.
+    SIGINT, SIGTERM and output that cannot be written (its reader is gone) end the job, as they would end ffmpeg.
     """
     stay = _Stay(client, show)
     try:
@@ -46,7 +46,7 @@ def wait(client: Client, body: Job, told: Callable[[Job], None], show: Callable[
     except Stopped as stop:
         stay.cancel(body)
         return 128 + stop.number
-    except BrokenPipeError:
+    except OSError:
         stay.cancel(body, quiet=True)
         raise
 

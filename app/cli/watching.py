@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from app.cli import progressbar
 from app.cli.client import Client, Patience
-from app.cli.terminal import CLEAR, columns, is_live, painted, printable, say
+from app.cli.terminal import CLEAR, columns, is_live, painted, printable, put, say
 from app.cli.waiting import status_of
 from app.state.lifecycle import DONE, FAILED, FINAL, RUNNING
 from app.wire.messages import job_path
@@ -83,7 +83,7 @@ class View:
 
     def _print(self, text: str) -> None:
         if text != self._last:
-            print(text, file=self._out, flush=True)
+            put(text, self._out)
             self._last = text
 
     def _draw(self, text: str) -> None:

@@ -95,7 +95,11 @@ class Jobs:
 
         `state` and `owner` narrow the list; both together are filtered while reading.
         """
-        index = self._keys.states + state if state else self._keys.owned + owner if owner else self._keys.jobs
+        index = self._keys.jobs
+        if state:
+            index = self._keys.state(state)
+        elif owner:
+            index = self._keys.owned_by(owner)
         rows = await self._rows(index, count, before)
         jobs = await self._many([job_id for job_id, _ in rows])
         if owner and state:
@@ -107,7 +111,7 @@ class Jobs:
         """How many jobs are in each state."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for state in lifecycle.STATES:
-                pipe.zcard(self._keys.states + state)
+                pipe.zcard(self._keys.state(state))
             return dict(zip(lifecycle.STATES, await pipe.execute(), strict=True))
 
     async def revision(self) -> tuple[str, float]:

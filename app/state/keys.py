@@ -55,6 +55,14 @@ class Keys:
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
 
+    def state(self, state: str) -> str:
+        """zset · see `states`"""
+        return self.states + state
+
+    def owned_by(self, key_id: str) -> str:
+        """zset · see `owned`"""
+        return self.owned + key_id
+
     def job(self, job_id: str) -> str:
         """hash · see `job_prefix`"""
         return self.job_prefix + job_id

@@ -2,14 +2,19 @@
 
 Pairs by turns: the program run directly, then through a launcher that `ffgrid shim install` wrote. The added
 time is the median of the differences. For `ffmpeg -version`, for an `ffprobe` of a small file, and for a shell
-script that ends at once.
+script that prints the time and ends.
 
-The parts are measured beside it, without a change to what runs: interpreter and imports as processes of their
-own; the rest by a client in this process that does the shim's steps with the shim's modules, while MONITOR
-gives the moments at which Redis ran the submit and the start, and the program prints its own first moment.
+The parts come from `caller.py`, a process that does the stand-in's steps with the stand-in's modules, by turns
+with the calls; nothing that is measured was changed. Redis' MONITOR gives the moments at which the submit and
+the start were run, the shell script its own first moment.
 
-    interpreter + imports + prepare + connect + ask + wake-up + spawn + relay (+ rest)  =  a call
-                                              \\__ answer: the caller waits for it, the worker does not
+    interpreter  from the spawn to the first line       wake-up  the submit -> the start, both at Redis
+    imports      all that the stand-in loads            spawn    the start -> the program's first moment
+    prepare      settings, the command read and folded  relay    that moment -> its exit is known to the caller
+    connect      to the coordinator                     exit     until the caller of the caller has its status
+    ask          the request -> the submit at Redis
+
+These follow one another. Beside them goes the `answer`: the caller waits for it while the worker goes on.
 """
 
 from __future__ import annotations
@@ -17,25 +22,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.wire import attach, messages, websocket
-from shim import config, submit
-from shim.http import Connection
+from tests.bench.caller import ARGUMENTS, STEPS
 from tests.bench.figure import Aim, Figure
-from tests.bench.harness import MOVIES, ROOT, TRIVIAL, Options, Stage
+from tests.bench.harness import MOVIES, ROOT, Options, Stage
 from tests.bench.monitor import Monitor
 from tests.bench.stats import differences, median
-from tests.bench.timing import Broken, by_turns, run_for
+from tests.bench.timing import Broken, Called, Command, by_turns
 
 PAIRS, LONG_PAIRS = 40, 200
 ADDED = Aim(25, of_comparison=True)
-BARE = [sys.executable, "-I", "-S", "-c"]
-IMPORTS = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import shim.main"
-NOTHING = ["-hide_banner"]
-# Says when it has begun; the shell that can (its start costs a millisecond more than sh).
+BARE = [sys.executable, "-I", "-S", "-c", "pass"]
+CALLER = Path(__file__).with_name("caller.py")
+# Answers as ffmpeg does where a worker asks, and says when it has begun otherwise.
 CLOCK = '#!{bash}\ncase "$1" in -version) echo "ffmpeg version 0";; *) echo $EPOCHREALTIME;; esac\n'
 
 
@@ -46,16 +47,7 @@ def run(options: Options) -> Iterator[Figure]:
         port = stage.web()
         launchers = stage.shim(port)
         yield from _real(stage, launchers, pairs)
-        program = stage.script("trivial", TRIVIAL)
-        worker = stage.worker("trivial", 2, program, "none")
-        trivial = _pairs("shim.trivial", [program, *NOTHING], [launchers / "ffmpeg", *NOTHING], pairs)
-        stage.stop(worker)
-        yield trivial
-        parts = {**_processes(pairs), **_steps(stage, port, pairs)}
-    for name, value in parts.items():
-        yield Figure(f"  {name}", value, "ms")
-    path = sum(value for name, value in parts.items() if name != "answer")
-    yield Figure("  rest", trivial.value - path, "ms", trivial.value, "the whole call of shim.trivial")
+        yield from _trivial(stage, port, launchers, pairs)
 
 
 def _real(stage: Stage, launchers: Path, pairs: int) -> Iterator[Figure]:
@@ -66,111 +58,71 @@ def _real(stage: Stage, launchers: Path, pairs: int) -> Iterator[Figure]:
     sample = stage.movies / "sample.mkv"
     make_sample(ffmpeg, sample, seconds=1)
     worker = stage.worker("real", 2)
-    yield _pairs("shim.ffmpeg", [ffmpeg, "-version"], [launchers / "ffmpeg", "-version"], pairs)
-    look: list[str | Path] = ["-v", "error", "-show_format", sample]
-    yield _pairs("shim.ffprobe", [ffprobe, *look], [launchers / "ffprobe", *look], pairs)
+    look = ["-v", "error", "-show_format", str(sample)]
+    for name, program, args in (("ffmpeg", ffmpeg, ["-version"]), ("ffprobe", ffprobe, look)):
+        direct, through = by_turns(pairs, [program, *args], [launchers / name, *args])
+        yield _added(f"shim.{name}", direct, through)
     stage.stop(worker)
+
+
+def _trivial(stage: Stage, port: int, launchers: Path, pairs: int) -> Iterator[Figure]:
+    """The shell script, and what the parts of its call cost."""
+    bash = shutil.which("bash")
+    if bash is None:
+        raise Broken("bash is not installed: only it tells the time without another program")
+    program = stage.script("clock", CLOCK.format(bash=bash))
+    worker = stage.worker("clock", 2, program, "none")
+    words: list[str | Path] = [
+        f"http://127.0.0.1:{port}",
+        stage.key("caller", "client"),
+        f"{MOVIES}={stage.movies}",
+    ]
+    steps: Command = [*BARE[:3], CALLER, ROOT, *words]
+    with Monitor(stage.url) as monitor:
+        calls = by_turns(pairs, [program, *ARGUMENTS], [launchers / "ffmpeg", *ARGUMENTS], BARE, steps)
+        direct, through, bare, stepped = calls
+        parts = [_parts(one, monitor) for one in stepped]
+    stage.stop(worker)
+    whole = _added("shim.trivial", direct, through)
+    yield whole
+    for name in parts[0]:
+        beside = (_ms(bare), "python -I -S -c pass") if name == "interpreter" else (None, "")
+        yield Figure(f"  {name}", median(part[name] for part in parts), "ms", *beside)
+    yield Figure("  (all of them)", _ms(stepped), "ms", whole.value, "shim.trivial")
 
 
 def make_sample(ffmpeg: str, path: Path, seconds: int) -> None:
     """A small video with sound."""
-    size = "320x180"
-    inputs = [
-        "-f",
-        "lavfi",
-        "-i",
-        f"testsrc2=s={size}:r=25:d={seconds}",
-        "-f",
-        "lavfi",
-        "-i",
-        f"sine=d={seconds}",
-    ]
+    video, sound = f"testsrc2=s=320x180:r=25:d={seconds}", f"sine=d={seconds}"
+    inputs = ["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", sound]
     command = [ffmpeg, "-v", "error", "-y", *inputs, "-c:v", "mpeg4", "-c:a", "aac", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def _pairs(name: str, direct: list[str | Path], through: list[str | Path], count: int) -> Figure:
-    plain, called = by_turns(count, lambda: run_for(direct) * 1e3, lambda: run_for(through) * 1e3)
-    added = median(differences(called, plain))
-    return Figure(name, median(called), "ms", median(plain), "run directly", added, aim=ADDED)
+def _added(name: str, direct: list[Called], through: list[Called]) -> Figure:
+    added = differences([one.seconds for one in through], [one.seconds for one in direct])
+    return Figure(name, _ms(through), "ms", _ms(direct), "run directly", median(added) * 1e3, aim=ADDED)
 
 
-def _processes(count: int) -> dict[str, float]:
-    """What can only be seen from outside: the interpreter's start, and the imports on top of it."""
-    bare, loaded = by_turns(
-        count, lambda: run_for([*BARE, "pass"]) * 1e3, lambda: run_for([*BARE, IMPORTS]) * 1e3
-    )
-    return {"interpreter": median(bare), "imports": median(differences(loaded, bare))}
+def _ms(calls: list[Called]) -> float:
+    return median(one.seconds for one in calls) * 1e3
 
 
-def _steps(stage: Stage, port: int, count: int) -> dict[str, float]:
-    """What a client in this process sees, in ms; nothing where there is no bash."""
-    bash = shutil.which("bash")
-    if bash is None:
-        return {}
-    worker = stage.worker("clock", 2, stage.script("clock", CLOCK.format(bash=bash)), "none")
-    baked = {
-        "url": f"http://127.0.0.1:{port}",
-        "key_file": str(stage.key("caller", "client")),
-        "roots": f"{MOVIES}={stage.movies}",
-    }
-    with Monitor(stage.url) as monitor:
-        rows = [_call(baked, monitor) for _ in range(count + 1)][1:]
-    stage.stop(worker)
-    return {name: median(row[name] for row in rows) for name in rows[0]}
-
-
-def _call(baked: dict[str, str], monitor: Monitor) -> dict[str, float]:
-    """One call, step by step."""
-    clock = _Clock()
-    loaded = config.load(baked)
-    body, _ = submit.submission("ffmpeg", NOTHING, loaded)
-    clock.mark("prepare")
-    connection = Connection(loaded.urls[0], loaded.key)
-    asked = clock.mark("connect")
-    _, headers, _ = connection.request("POST", messages.JOBS, body)
-    job_id = headers["location"].rpartition("/")[2]
-    rest = connection.upgrade(messages.job_path(job_id, "attach"))
-    clock.mark("answer")
-    began, ended = _follow(connection, rest)
-    connection.close()
+def _parts(called: Called, monitor: Monitor) -> dict[str, float]:
+    """What each part of a call has cost, in ms."""
+    job_id, printed, *moments = called.out.decode().split()
+    at = dict(zip(STEPS, map(float, moments), strict=True))
     submitted, started = monitor.moment(job_id, "submit"), monitor.moment(job_id, "start")
-    moments = {
-        "ask": submitted - asked,
+    seconds = {
+        "interpreter": at["begun"] - called.began,
+        "imports": at["imports"] - at["begun"],
+        "prepare": at["prepare"] - at["imports"],
+        "connect": at["connect"] - at["prepare"],
+        "ask": submitted - at["connect"],
         "wake-up": started - submitted,
-        "spawn": began - started,
-        "relay": ended - began,
+        "spawn": float(printed) - started,
+        "relay": at["relay"] - float(printed),
+        "exit": called.began + called.seconds - at["relay"],
+        "answer": at["answer"] - at["connect"],
     }
-    return clock.took | {name: seconds * 1e3 for name, seconds in moments.items()}
-
-
-def _follow(connection: Connection, rest: bytes) -> tuple[float, float]:
-    """When the program began, as it says, and when its exit was known here."""
-    decoder, printed = websocket.Decoder(), b""
-    while True:
-        for opcode, message in decoder.feed(rest):
-            if opcode != websocket.BINARY:
-                continue
-            kind, _, payload = attach.decode(message)
-            if kind == attach.STDOUT:
-                printed += payload
-            if kind == attach.EXIT:
-                return float(printed), time.time()
-        rest = connection.socket.recv(1 << 18)
-        if not rest:
-            raise Broken("the coordinator has closed the connection")
-
-
-class _Clock:
-    """The ms from mark to mark."""
-
-    def __init__(self) -> None:
-        self.took: dict[str, float] = {}
-        self._last = time.time()
-
-    def mark(self, name: str) -> float:
-        """Ends a step here; the moment."""
-        now = time.time()
-        self.took[name] = (now - self._last) * 1e3
-        self._last = now
-        return now
+    return {name: value * 1e3 for name, value in seconds.items()}

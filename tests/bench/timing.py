@@ -10,33 +10,44 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 CALL_SECONDS = 10.0
 READY_SECONDS = 20.0
+
+Command = Sequence[str | Path]
 
 
 class Broken(Exception):
     """A benchmark cannot be measured; the text says why."""
 
 
-def run_for(argv: Sequence[str | Path]) -> float:
-    """The seconds from starting a program to having its exit status. Raises Broken unless that is 0."""
-    null, said = os.open(os.devnull, os.O_RDWR), os.memfd_create("said")
-    actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate((null, null, said))]
+class Called(NamedTuple):
+    """A program that has run: when it was started (Unix time), for how many seconds, what it printed."""
+
+    began: float
+    seconds: float
+    out: bytes
+
+
+def call(argv: Command) -> Called:
+    """Runs a program from its start to having its exit status. Raises Broken unless that is 0."""
+    ends = os.open(os.devnull, os.O_RDWR), os.memfd_create("out"), os.memfd_create("err")
+    actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends)]
     words = [str(word) for word in argv]
-    began = time.perf_counter()
+    moment, began = time.time(), time.perf_counter()
     pid = os.posix_spawnp(words[0], words, os.environ, file_actions=actions)
     try:
         status = _status(pid)
-        took = time.perf_counter() - began
-        if status != 0:
-            ending = "does not end" if status is None else f"ends with status {status}"
-            text = os.pread(said, 2000, 0).decode("utf-8", "replace")
-            raise Broken(f"{' '.join(words)} {ending}\n{text}")
+        seconds = time.perf_counter() - began
+        out, err = (os.pread(end, 100_000, 0) for end in ends[1:])
     finally:
-        os.close(null)
-        os.close(said)
-    return took
+        for end in ends:
+            os.close(end)
+    if status != 0:
+        ending = "does not end" if status is None else f"ends with status {status}"
+        raise Broken(f"{' '.join(words)} {ending}\n{err.decode('utf-8', 'replace')}")
+    return Called(moment, seconds, out)
 
 
 def _status(pid: int) -> int | None:
@@ -53,15 +64,15 @@ def _status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def by_turns(count: int, *ways: Callable[[], float]) -> list[list[float]]:
-    """Measures each way `count` times, one beside the other and each first by turns: all meet the same noise."""
-    for way in ways:  # the first time is never like the others
-        way()
-    measured: list[list[float]] = [[] for _ in ways]
-    pairs = list(zip(ways, measured, strict=True))
+def by_turns(count: int, *commands: Command) -> list[list[Called]]:
+    """Runs each `count` times, one beside the other and each first by turns: all meet the same noise."""
+    for command in commands:  # the first time is never like the others
+        call(command)
+    measured: list[list[Called]] = [[] for _ in commands]
+    pairs = list(zip(commands, measured, strict=True))
     for _ in range(count):
-        for way, values in pairs:
-            values.append(way())
+        for command, calls in pairs:
+            calls.append(call(command))
         pairs.reverse()
     return measured
 

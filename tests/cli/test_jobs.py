@@ -13,7 +13,7 @@ import pytest
 from app.cli import client, jobs
 from app.cli.main import main
 from tests.cli.conftest import act
-from tests.farm import ROOT_NAME, Farm, free_port, until
+from tests.farm import FFGRID, ROOT_NAME, Farm, free_port, until
 
 UNKNOWN = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 
@@ -247,6 +247,25 @@ def test_a_reader_who_goes_away_ends_the_job(acting: Farm) -> None:
     assert b"Traceback" not in waiting.stderr.read()
 
 
+def test_a_full_disk_ends_the_job(acting: Farm) -> None:
+    command = [FFGRID, "submit", "--wait", "--json", "--", *act("count")]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command,
+            cwd=acting.client_root,
+            env=acting.environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    (job,) = acting.json("jobs", "--limit", "1")["jobs"]
+
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ended(acting, job["id"]) == "cancelled"
+
+
 def test_what_cancelled_a_job_is_told_to_who_waits_for_it(acting: Farm) -> None:
     waiting = acting.begin("submit", "--wait", "--", *act("hang"))
     assert waiting.stderr
@@ -328,6 +347,13 @@ def test_a_key_sees_its_own_jobs_only(farm: Farm, done_job: str) -> None:
 
     assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "ffgrid: there are no jobs\n")
     assert (shown.returncode, shown.stderr) == (3, f"ffgrid: there is no job {done_job}\n")
+
+
+def test_a_terminal_without_unicode_is_no_reason_to_fail(farm: Farm) -> None:
+    job_id = submitted(farm, "ffprobe", "-v", "error", "é.mkv")
+    for words in (["jobs"], ["show", job_id], ["watch", job_id]):
+        assert farm.ffgrid(*words, PYTHONIOENCODING="ascii").returncode in (0, 1)
+    assert "ffprobe -v error '?.mkv'" in farm.ffgrid("jobs", PYTHONIOENCODING="ascii").stdout
 
 
 # One job

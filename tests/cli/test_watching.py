@@ -190,13 +190,16 @@ def test_a_bar_survives_a_restart_of_all_coordinators(own_farm: Farm) -> None:
     assert shown.drawn[-1].startswith("done in 0:")
 
 
-def test_commands_are_clipped_to_the_terminal(farm: Farm) -> None:
-    submitted(farm, "ffprobe", "-v", "error", "x" * 300 + ".mkv")
-    with screen(farm, "jobs", columns=120) as shown:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_table_fits_the_terminal(farm: Farm, columns: int) -> None:
+    job_id = submitted(farm, "ffprobe", "-v", "error", "x" * 300 + ".mkv")
+    with screen(farm, "jobs", columns=columns) as shown:
         shown.end()
+    name = next(line.split()[0] for line in shown.drawn if "xxx..." in line)
 
-    assert max(map(len, shown.drawn)) == 120
-    assert any(line.endswith("...") for line in shown.drawn)
+    assert max(map(len, shown.drawn)) == columns
+    assert job_id.startswith(name)
+    assert farm.json("show", name)["id"] == job_id
     assert "x" * 300 in farm.ffgrid("jobs").stdout
 
 
