@@ -138,7 +138,7 @@ class Relay:
         return None
 
     def _print(self, kind: bytes, data: bytes) -> None:
-        """Writes everything. A reader that stops makes us wait; one that is gone ends the job as a pipe would."""
+        """Writes everything. A reader that stops makes us wait; one that is gone the job hears of."""
         view = memoryview(data)
         while view and self._open[kind]:
             try:
@@ -147,8 +147,7 @@ class Relay:
                 _wait_writable(SINKS[kind])
             except OSError:
                 self._open[kind] = False
-                if kind == attach.STDOUT:
-                    self._send(attach.SIGNAL, bytes((_signal.SIGPIPE,)))
+                self._send(attach.CLOSED, kind)
 
     def _pass_stdin(self) -> None:
         try:

@@ -28,20 +28,15 @@ class Child:
         self.pid = process.pid
         guard.watch(self.pid)
 
-    @property
-    def stdout(self) -> int:
-        """Where its standard output is read."""
-        return self._end("stdout")
+    async def read(self, name: str) -> bytes:
+        """Bytes from its "stdout", "stderr" or "progress"; b"" at the end."""
+        end = self._ends[name]
+        return b"" if end is None else await pipe.read(end)
 
-    @property
-    def stderr(self) -> int:
-        """Where its standard error is read."""
-        return self._end("stderr")
-
-    @property
-    def progress(self) -> int:
-        """Where its `-progress` is read."""
-        return self._end("progress")
+    def shut(self, name: str) -> None:
+        """Closes our end of one pipe: the process gets EOF, or EPIPE."""
+        pipe.close(self._ends[name])
+        self._ends[name] = None
 
     async def write(self, data: bytes) -> bool:
         """Writes to its standard input; False when it does not read any more."""
@@ -57,8 +52,7 @@ class Child:
 
     def end_input(self) -> None:
         """Closes its standard input."""
-        pipe.close(self._ends["stdin"])
-        self._ends["stdin"] = None
+        self.shut("stdin")
 
     def signal(self, number: int) -> None:
         """Sends a signal to the process itself, if it still runs."""
@@ -79,14 +73,8 @@ class Child:
 
     def close(self) -> None:
         """Closes every pipe end that is still open."""
-        for name, end in self._ends.items():
-            pipe.close(end)
-            self._ends[name] = None
-
-    def _end(self, name: str) -> int:
-        end = self._ends[name]
-        assert end is not None, f"{name} is closed"
-        return end
+        for name in self._ends:
+            self.shut(name)
 
 
 def spawn(

@@ -11,7 +11,6 @@ from app.state.connect import UNREACHABLE, stop
 from app.state.job import LeaseLost
 from app.state.leases import Lease, Leases
 from app.wire import command, mediatime
-from worker import pipe
 from worker.child import Child
 from worker.duration import durations
 from worker.machine import Machine
@@ -27,7 +26,7 @@ async def follow(child: Child, ready: Plan, machine: Machine, leases: Leases, le
     reader, next_store = Reader(), 0.0
     probing = asyncio.create_task(_expected(ready, machine))
     try:
-        while data := await pipe.read(child.progress):
+        while data := await child.read("progress"):
             reports = reader.feed(data)
             now = time.monotonic()
             if not reports or (now < next_store and not reports[-1].ended):

@@ -22,11 +22,14 @@ class Inbound:
     order, input only when ffmpeg has it, so that the caller is never far ahead.
     """
 
-    def __init__(self, output: Output, job_id: str, caller: Caller, child: Child) -> None:
+    def __init__(
+        self, output: Output, job_id: str, caller: Caller, child: Child, stdout: asyncio.Task[None]
+    ) -> None:
         self._output = output
         self._job_id = job_id
         self._caller = caller
         self._child = child
+        self._stdout = stdout  # the task that relays it
         self._after = "0-0"
         self._stopped = False
         self._pending: asyncio.Queue[Entry] = asyncio.Queue()
@@ -69,6 +72,8 @@ class Inbound:
     def _obey(self, entry: Entry) -> None:
         if entry.kind == attach.SIGNAL:
             self._child.signal(entry.data[0])
+        elif entry.kind == attach.CLOSED and entry.data == attach.STDOUT:
+            self._stdout.cancel()  # its end closes our end of the pipe: ffmpeg is told by the kernel
         elif entry.kind == attach.PAUSE:
             self._child.signal(signal.SIGSTOP)
         elif entry.kind == attach.RESUME:

@@ -15,7 +15,6 @@ from app.state.leases import Lease, Leases
 from app.state.output import Output
 from app.state.seal import BadSeal, Seal
 from app.wire import attach
-from worker import pipe
 from worker.child import Child, spawn
 from worker.follow import follow
 from worker.inbound import Inbound
@@ -109,10 +108,12 @@ class Run:
     async def _attend(self, child: Child, ready: Plan) -> int:
         """Relays until the process has ended and its pipes are empty; its status."""
         pumps = [
-            asyncio.create_task(self._pump(child.stdout, attach.STDOUT)),
-            asyncio.create_task(self._pump(child.stderr, attach.STDERR)),
+            asyncio.create_task(self._pump(child, "stdout", attach.STDOUT)),
+            asyncio.create_task(self._pump(child, "stderr", attach.STDERR)),
         ]
-        inbound = Inbound(self._output, self.lease.id, self._caller, child) if self._caller else None
+        inbound = (
+            Inbound(self._output, self.lease.id, self._caller, child, pumps[0]) if self._caller else None
+        )
         listening = [asyncio.create_task(inbound.run())] if inbound else []
         if ready.progress:
             listening.append(
@@ -147,13 +148,16 @@ class Run:
             await asyncio.wait(pending, timeout=DRAIN_SECONDS)
         stopped.cancel()
 
-    async def _pump(self, descriptor: int, kind: bytes) -> None:
+    async def _pump(self, child: Child, name: str, kind: bytes) -> None:
         """From one of the process's pipes to where it belongs, byte for byte, until it ends."""
-        while data := await pipe.read(descriptor):
-            if self._caller:
-                await self._caller.write(kind, data)
-            if not self._caller or kind == attach.STDERR:
-                await self._keep(kind, data)
+        try:
+            while data := await child.read(name):
+                if self._caller:
+                    await self._caller.write(kind, data)
+                if not self._caller or kind == attach.STDERR:
+                    await self._keep(kind, data)
+        finally:
+            child.shut(name)
 
     async def _keep(self, kind: bytes, data: bytes) -> None:
         try:

@@ -195,7 +195,7 @@ def test_a_table_fits_the_terminal(farm: Farm, columns: int) -> None:
     job_id = submitted(farm, "ffprobe", "-v", "error", "x" * 300 + ".mkv")
     with screen(farm, "jobs", columns=columns) as shown:
         shown.end()
-    name = next(line.split()[0] for line in shown.drawn if "xxx..." in line)
+    name = next(line.split()[0] for line in shown.drawn if "x..." in line)
 
     assert max(map(len, shown.drawn)) == columns
     assert job_id.startswith(name)
@@ -225,7 +225,7 @@ def test_a_command_cannot_draw_on_the_terminal(farm: Farm) -> None:
 
         assert b"\x1b" not in shown.seen
         assert "\x9b" not in shown.text
-        assert farm.ffgrid(*words).stdout.isascii()
+        assert farm.ffgrid(*words).stdout.replace("\n", "").isprintable()
 
 
 # In a file
