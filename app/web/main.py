@@ -19,7 +19,7 @@ from app.state.connect import RedisError, stop
 from app.state.job import JobError
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, pages, problems
+from app.web import api, dashboard, openapi, pages, problems
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.wire.messages import JOBS, WORKERS
@@ -49,7 +49,7 @@ def create_app(redis_url: str, master: Master) -> Starlette:
         await stop(ticking)
         await store.close()
 
-    health = [Route("/livez", livez), Route("/readyz", readyz)]
+    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
     static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
     known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
     errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)

@@ -108,7 +108,9 @@ class Eater:
     async def close(self) -> None:
         assert self._server
         self._server.close()
-        await asyncio.gather(*self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_unix_connection(self._path)
@@ -146,8 +148,8 @@ async def far(eater: Eater, tmp_path: Path) -> AsyncIterator[Store]:
     for name in names():
         await store.redis.script_load(source(name, store.keys).decode())
     yield store
-    assert eater.eaten == 1
     await store.close()
+    assert eater.eaten == 1
 
 
 async def test_a_submission_whose_answer_was_lost_makes_one_job(
