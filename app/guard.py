@@ -27,6 +27,8 @@ class Guard:
 
     def __init__(self) -> None:
         self._groups: dict[int, int] = {}
+        self._ticked = time.monotonic()
+        self._struck = 0.0
         self._process = self._start()
 
     def watch(self, group: int, sig: int = signal.SIGKILL) -> None:
@@ -41,13 +43,25 @@ class Guard:
 
     def tick(self) -> None:
         """This process is well."""
+        self._note_silence()
+        self._ticked = time.monotonic()
         self._say(".\n")
+
+    def has_struck(self, since: float) -> bool:
+        """Whether this process was frozen so long after `since` (monotonic seconds) that the guard struck."""
+        self._note_silence()
+        return self._struck > since
 
     def close(self) -> None:
         """Ends the guard, and with it what it still watches."""
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait()
+
+    def _note_silence(self) -> None:
+        now = time.monotonic()
+        if now - self._ticked > SILENCE:
+            self._struck = now
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-S", __file__]

@@ -19,7 +19,7 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
     read = command.read(binary, args)
     folded = [roots.fold(argument, config.roots) for argument in args]
     cwd = _cwd(config)
-    outside = placing.strays(read, folded, cwd is not None)
+    outside = placing.strays(read, folded, cwd)
     if outside:
         raise Stays(f"{args[outside[0]]!r} lies outside every root")
     named = roots.names(folded if cwd is None else [*folded, cwd])
@@ -29,7 +29,7 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
         "args": "[" + ",".join(map(_json, folded)) + "]",
         "cwd": "null" if cwd is None else _json(cwd),
         "view": "{"
-        + ",".join(f"{quoted(name)}:{quoted(config.roots[name])}" for name in sorted(named))
+        + ",".join(f"{quoted(name)}:{_json(roots.fold(config.roots[name], {}))}" for name in sorted(named))
         + "}",
         "lane": quoted(config.lane),
         "attach": "true",

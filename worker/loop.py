@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 
 from app.guard import Guard
 from app.state.connect import UNREACHABLE, RedisError, stop
 from app.state.leases import Delivery, Lease, Leases
 from app.state.output import Output
+from app.state.reaper import PROOF_MS
 from app.state.requirements import missing
 from app.state.seal import Seal
 from app.state.workers import BEAT, NameTaken, NoSuchWorker, Workers
@@ -22,6 +24,8 @@ from worker.machine import Machine
 from worker.run import Run
 
 BACKWARDS_EVERY = 8  # each so many claims the lanes are walked from the lowest, so that none starves
+# A worker that has heard nothing for so long ends what another may soon redo (see PROOF_MS).
+FENCE_SECONDS = PROOF_MS / 1000 - 5.0
 RETRY = 0.5  # seconds before Redis is asked again
 
 log = logging.getLogger("ffgrid.worker")
@@ -54,6 +58,7 @@ class Loop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._classes: list[str] = []
         self._claims = 0
+        self._heard = time.monotonic()  # when the last heartbeat that was answered was sent
         self._waiting = False  # in a blocking read ...
         self._full = False  # ... that looks at the inbox only, because no slot was free
         self._draining = False
@@ -62,6 +67,7 @@ class Loop:
         """Registers, works until drained, retires. Raises NameTaken or Replaced."""
         await self._workers.register(self._leases.worker, self._leases.boot, self._about)
         await self._look_at_classes()
+        ticking = asyncio.create_task(self._tick_for_ever())
         beating = asyncio.create_task(self._beat_for_ever())
         taking = asyncio.create_task(self._take_until_drained())
         try:
@@ -70,7 +76,7 @@ class Loop:
                 self._stop_all("lost")
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
-            await stop(beating, taking)
+            await stop(ticking, beating, taking)
         await self._leave()
         for task in (beating, taking):
             if not task.cancelled():
@@ -177,9 +183,17 @@ class Loop:
         except RedisError:
             return  # the blocking read ends by itself, a little later
 
-    async def _beat_for_ever(self) -> None:
+    async def _tick_for_ever(self) -> None:
+        """Apart from the heartbeat, which may have to wait for Redis."""
         while True:
             self._guard.tick()
+            if time.monotonic() - self._heard > FENCE_SECONDS:
+                for run in self._runs.values():
+                    run.fence()
+            await asyncio.sleep(BEAT)
+
+    async def _beat_for_ever(self) -> None:
+        while True:
             try:
                 await self._beat()
             except UNREACHABLE as error:
@@ -187,8 +201,10 @@ class Loop:
             await asyncio.sleep(BEAT)
 
     async def _beat(self) -> None:
+        asked = time.monotonic()
         held = {job_id: run.lease.token for job_id, run in self._runs.items()}
         beat = await self._leases.beat(len(self._runs), [] if self._draining else self._classes, held)
+        self._heard = asked
         if beat.standing == "replaced":
             raise Replaced(f"another process is the worker {self._leases.worker!r} now")
         if beat.standing == "unknown":

@@ -19,7 +19,9 @@ class Outcome:
 
     def fields(self) -> dict[str, str | int]:
         """The job's fields that this sets."""
-        fields: dict[str, str | int] = {"reason": self.reason, "cause": self.cause}
+        fields: dict[str, str | int] = {"cause": self.cause}
+        if self.event != "cancel" or self.reason:  # who cancelled it is written there already
+            fields["reason"] = self.reason
         if self.exit is not None:
             fields["exit"] = self.exit
         if self.signal is not None:
@@ -31,11 +33,11 @@ class Outcome:
         return Exit(self.exit, self.signal, self.reason)
 
 
-def of_status(status: int, cancelled: bool, reason: str = "") -> Outcome:
+def of_status(status: int, cancelled: bool) -> Outcome:
     """The outcome of a process: its exit code, or minus the signal that ended it."""
     exit_code, signal = (status, None) if status >= 0 else (None, -status)
     if cancelled:
-        return Outcome("cancel", exit_code, signal, reason or "cancelled", "cancelled")
+        return Outcome("cancel", exit_code, signal, "", "cancelled")
     if status == 0:
         return Outcome("succeed", 0)
     ended = f"exit status {status}" if status > 0 else f"ended by signal {-status}"

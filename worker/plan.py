@@ -67,14 +67,16 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
 
 def _check(read: Command, spec: dict[str, Any], cwd: str | None, mapped: Mapping[str, str]) -> None:
     """The second look at what a coordinator has let through: files lie in roots, links do not lead out."""
-    for index in placing.strays(read, spec["args"], cwd is not None):
+    for index in placing.strays(read, spec["args"], spec["cwd"]):
         raise CannotRun(f"{read.args[index]!r} lies outside every root")
     real = {name: os.path.realpath(top) for name, top in mapped.items()}
-    for argument, text in zip([*spec["args"], spec["cwd"]], [*read.args, cwd], strict=True):
-        if not roots.names([argument or ""]):
-            continue
-        path = os.path.realpath((text or "").removeprefix("file:"))
-        if roots.holder(path, real) is None:
+    named = [text for text, folded in zip(read.args, spec["args"], strict=True) if roots.names([folded])]
+    relative = [
+        url for url in read.texts([*read.inputs, *read.outputs]) if not url.startswith(("/", "file:/"))
+    ]
+    for text in [*named, *relative, *([cwd] if cwd else [])]:
+        path = _path(text, cwd)
+        if (text in named or os.path.lexists(path)) and roots.holder(os.path.realpath(path), real) is None:
             raise CannotRun(f"{text!r} leads out of its root through a link")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from app.state.connect import UNREACHABLE
+from app.state.connect import UNREACHABLE, RedisError, stop
 from app.state.leases import Lease
 from app.state.output import Output
 from app.wire import attach
@@ -16,6 +16,7 @@ from app.wire import attach
 FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 4096
 LOG_ENTRY_BYTES = 16_384
+KEPT_ENTRIES = 64  # how many are kept while Redis is away
 RETRY = 0.2  # seconds before Redis is asked again
 
 
@@ -29,6 +30,7 @@ class Log:
         self._size = 0
         self._timer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._serial = 1  # of the next entry that is stored
 
     async def write(self, kind: bytes, data: bytes) -> None:
         """Takes some bytes; waits only when a batch is full."""
@@ -40,22 +42,33 @@ class Log:
             self._timer = asyncio.create_task(self._later())
 
     async def flush(self) -> None:
-        """Stores what has been collected."""
+        """Stores what has been collected. While Redis is away it is kept, the newest part of it."""
         async with self._lock:
             batches, self._parts, self._size = _joined(self._parts), [], 0
-            if batches:
-                await self._output.log(self._lease.id, self._lease.attempt, batches)
+            if not batches:
+                return
+            try:
+                await self._output.log(self._lease.id, self._lease.attempt, self._serial, batches)
+            except UNREACHABLE:
+                dropped = batches[:-KEPT_ENTRIES]
+                self._serial += len(dropped)
+                self._parts = [*batches[-KEPT_ENTRIES:], *self._parts]
+                raise
+            self._serial += len(batches)
 
     async def close(self) -> None:
-        """Stores the rest; nothing is taken after this."""
+        """Stores the rest; nothing is taken after this. Raises what Redis raises."""
         if self._timer:
-            self._timer.cancel()
+            await stop(self._timer)
         await self.flush()
 
     async def _later(self) -> None:
         await asyncio.sleep(FLUSH_SECONDS)
         self._timer = None
-        await self.flush()
+        try:
+            await self.flush()
+        except RedisError:
+            return  # the next write, or the end, tries again
 
 
 class Caller:
@@ -105,11 +118,12 @@ class Caller:
 
 
 def _joined(parts: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Neighbours of one kind as one, cut where they get too large."""
+    """Neighbours of one kind as one; nothing longer than an entry may be."""
     joined: list[tuple[bytes, bytes]] = []
     for kind, data in parts:
         if joined and joined[-1][0] == kind and len(joined[-1][1]) + len(data) <= LOG_ENTRY_BYTES:
             joined[-1] = (kind, joined[-1][1] + data)
         else:
-            joined.append((kind, data))
+            starts = range(0, len(data), LOG_ENTRY_BYTES)
+            joined.extend((kind, data[start : start + LOG_ENTRY_BYTES]) for start in starts)
     return joined

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Mapping
 
 from app.guard import Guard
@@ -45,6 +46,7 @@ class Run:
         self._log = Log(output, lease)
         self._caller: Caller | None = None
         self._child: Child | None = None
+        self._in_place = False
         self._stopping: str | None = None
         self._stopped = asyncio.Event()
         self._killer: asyncio.Task[None] | None = None
@@ -62,6 +64,11 @@ class Run:
         elif self._child:
             self._child.kill()
 
+    def fence(self) -> None:
+        """Nobody may know any more that this runs: ends it if another attempt would write the same files."""
+        if self._in_place:
+            self.stop("lost")
+
     async def run(self) -> None:
         """Runs it to its end and says how it ended, unless the lease is lost."""
         try:
@@ -72,6 +79,7 @@ class Run:
     async def _outcome(self) -> Outcome:
         try:
             spec = self._seal.open(self.lease.id, self.lease.sealed)
+            self._in_place = spec["in_place"]
             if spec["attach"]:
                 self._caller = Caller(self._output, self.lease)
                 if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
@@ -96,11 +104,14 @@ class Run:
             progress=ready.progress,
         )
         self._child = child
+        began = time.monotonic()
         try:
             status = await self._attend(child, ready)
         finally:
             child.kill()
             child.close()
+        if status == -signal.SIGKILL and not self._stopping and self._guard.has_struck(began):
+            self._stopping = "release"  # it was this worker that was frozen: the job is not to blame
         outcome = of_status(status, cancelled=self._stopping in ("cancel", "kill"))
         await self._settle_files(ready.renames, outcome)
         return outcome
@@ -197,7 +208,7 @@ class Run:
         try:
             if self._caller:
                 await self._caller.exit(outcome.frame())
-            await self._output.end(self.lease.id)
+            await self._output.end(self.lease.id, attached=bool(self._caller))
         except RedisError:
             return None  # the job's hash says how it ended; whoever waits reads it there
 

@@ -31,7 +31,7 @@ def submission(
     read = command.read(binary, args)
     folded = [roots.fold(argument, mapped) for argument in args]
     cwd = roots.fold(here, mapped) if here is not None and roots.holder(here, mapped) else None
-    _check_places(read, folded, mapped, here)
+    _check_places(read, folded, cwd, mapped, here)
     _check_streams(read)
     named = roots.names(folded if cwd is None else [*folded, cwd])
     return {
@@ -70,20 +70,16 @@ def _program(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _check_places(
-    read: command.Command, folded: list[roots.Folded], mapped: Mapping[str, str], here: str | None
+    read: command.Command,
+    folded: list[roots.Folded],
+    cwd: roots.Folded | None,
+    mapped: Mapping[str, str],
+    here: str | None,
 ) -> None:
     """Every file must lie where workers can find it. Raises Failure."""
-    has_cwd = here is not None and roots.holder(here, mapped) is not None
-    climbing = [at for at in [*read.inputs, *read.outputs] if here and _climbs(read.args[at], here, mapped)]
-    for at in [*placing.strays(read, folded, has_cwd), *climbing]:
+    for at in placing.strays(read, folded, cwd):
         where = "" if read.args[at].startswith(("/", "file:/")) else f" (in {here or os.curdir})"
         raise Failure(f"{read.args[at]!r}{where} lies outside every root: {_known(mapped)}", USAGE)
-
-
-def _climbs(path: str, here: str, mapped: Mapping[str, str]) -> bool:
-    """Whether a relative path leads out of all roots."""
-    steps = path.removeprefix("file:").split("/")
-    return steps[0] != "" and ".." in steps and roots.holder(f"{here}/{'/'.join(steps)}", mapped) is None
 
 
 def _known(mapped: Mapping[str, str]) -> str:

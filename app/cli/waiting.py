@@ -72,7 +72,10 @@ def output(out: Sink, err: Sink) -> Callable[[Lines], None]:
             if attempt and line["attempt"] != attempt:
                 say(f"this is attempt {line['attempt']}")
             attempt = line["attempt"]
-            (out if line["kind"] == "stdout" else err).write(content(line))
+            if line["kind"] == "gap":
+                err.write(b"ffgrid: %d parts of the log are gone: it is bounded\n" % line["missing"])
+            else:
+                (out if line["kind"] == "stdout" else err).write(content(line))
 
     return show
 

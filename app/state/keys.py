@@ -92,5 +92,5 @@ class Keys:
         return f"{self.bulk}:in:{{{job_id}}}"
 
     def log(self, job_id: str) -> str:
-        """stream · k(ind) a(ttempt) d(ata): what the job printed · MAXLEN ~ 2000 · 1 day after the end"""
+        """stream · k(ind) a(ttempt) n(umber) d(ata): what the job printed · MAXLEN ~ 2000 · 1 day after the end"""
         return f"{self.bulk}:log:{{{job_id}}}"

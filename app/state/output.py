@@ -23,12 +23,13 @@ IDLE_MS = 7 * 86_400_000  # the longest that a bulk stream lives when nobody end
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a bulk stream: its id, what it is, and its bytes."""
+    """One entry of a bulk stream: its id, what it is, and its bytes; in a log, its attempt's so-manieth."""
 
     id: str
     kind: bytes
     data: bytes
     attempt: int = 0
+    serial: int = 0
 
     @property
     def number(self) -> int:
@@ -44,12 +45,15 @@ class Output:
         self._blocking = blocking
         self._keys = keys
 
-    async def log(self, job_id: str, attempt: int, batches: Iterable[tuple[bytes, bytes]]) -> None:
-        """Appends (kind, bytes) batches to the job's log."""
+    async def log(
+        self, job_id: str, attempt: int, serial: int, batches: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        """Appends (kind, bytes) batches to the job's log; the first is this attempt's entry number `serial`."""
         key = self._keys.log(job_id)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for kind, data in batches:
-                pipe.xadd(key, {"k": kind, "a": attempt, "d": data}, maxlen=LOG_ENTRIES, approximate=True)
+            for number, (kind, data) in enumerate(batches, serial):
+                fields = {"k": kind, "a": attempt, "n": number, "d": data}
+                pipe.xadd(key, fields, maxlen=LOG_ENTRIES, approximate=True)
             pipe.pexpire(key, IDLE_MS)
             await pipe.execute()
 
@@ -116,12 +120,15 @@ class Output:
         except ResponseError:  # there is no such stream
             return 0
 
-    async def end(self, job_id: str) -> None:
-        """The job has ended: lets its streams go after a while."""
+    async def end(self, job_id: str, *, attached: bool) -> None:
+        """The job has ended: wakes who follows its log, and lets its streams go after a while."""
+        log = self._keys.log(job_id)
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.pexpire(self._keys.output(job_id), BULK_MS)
-            pipe.pexpire(self._keys.input(job_id), BULK_MS)
-            pipe.pexpire(self._keys.log(job_id), LOG_DAYS_MS)
+            pipe.xadd(log, {"k": b""}, maxlen=LOG_ENTRIES, approximate=True)
+            pipe.pexpire(log, LOG_DAYS_MS)
+            if attached:
+                pipe.pexpire(self._keys.output(job_id), BULK_MS)
+                pipe.pexpire(self._keys.input(job_id), BULK_MS)
             await pipe.execute()
 
 
@@ -134,6 +141,7 @@ def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) 
             fields[b"k"],
             fields.get(b"d", b""),
             int(fields.get(b"a", b"0")),
+            int(fields.get(b"n", b"0")),
         )
         for entry, fields in reply[0][1]
     ]

@@ -21,7 +21,7 @@ from app.state.requirements import requirement
 from app.web import schema, views
 from app.web.auth import signed
 from app.web.problems import Problem
-from app.wire import command, roots
+from app.wire import command, placing, roots
 from app.wire.messages import job_path
 
 ANYBODY = ("client", "admin")
@@ -128,7 +128,7 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
         "binary": wanted.binary,
         "args": arguments,
         "cwd": None if wanted.cwd is None else schema.folded(wanted.cwd, "cwd"),
-        "view": wanted.view,
+        "view": {name: schema.folded(path, f"view.{name}") for name, path in wanted.view.items()},
         "labels": wanted.labels,
         "lane": wanted.lane,
         "attach": wanted.attach,
@@ -143,6 +143,11 @@ def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) ->
     plain = [roots.unfold(argument, {name: f"/{name}" for name in named}) for argument in spec["args"]]
     schema.check_sizes(plain)
     read = command.read(spec["binary"], plain)
+    outside = placing.strays(read, spec["args"], spec["cwd"])
+    if outside:
+        raise Problem(
+            422, "outside-roots", f"args[{outside[0]}]: {plain[outside[0]]!r} lies outside every root"
+        )
     encoders = [name for name in read.encoders if command.build_dependent(name)]
     kind = command.kind(read)
     return Stored(
@@ -172,12 +177,17 @@ async def _submitted(request: Request, submission: Stored) -> Response:
 async def _log_lines(
     output: Output, all_jobs: Jobs, job_id: str, after: str, follow: bool
 ) -> AsyncIterator[bytes]:
+    last: Entry | None = None
     while True:
         ended = (await all_jobs.get(job_id)).ended  # asked before reading: what is read then is all there is
         entries = await output.read_log(job_id, after, LOG_WAIT if follow and not ended else 0.0)
         for entry in entries:
-            after = entry.id
-            yield json.dumps(_log_line(entry)).encode() + b"\n"
+            if missing := _missing(last, entry):
+                gap = {"id": after, "kind": "gap", "attempt": entry.attempt, "missing": missing}
+                yield json.dumps(gap).encode() + b"\n"
+            after, last = entry.id, entry
+            if entry.kind:
+                yield json.dumps(_log_line(entry)).encode() + b"\n"
         if not entries and (ended or not follow):
             break
     one = await all_jobs.get(job_id)
@@ -185,6 +195,13 @@ async def _log_lines(
         json.dumps({"kind": "end", "state": one.state, "exit": one.exit, "signal": one.signal}).encode()
         + b"\n"
     )
+
+
+def _missing(last: Entry | None, entry: Entry) -> int:
+    """How many entries were dropped between these two, because a log is bounded."""
+    if last is None or last.attempt != entry.attempt or not entry.serial:
+        return 0
+    return max(0, entry.serial - last.serial - 1)
 
 
 def _log_line(entry: Entry) -> dict[str, Any]:

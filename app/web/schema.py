@@ -34,7 +34,7 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
     binary: Literal["ffmpeg", "ffprobe"]
     args: Annotated[list[Argument], msgspec.Meta(max_length=4096)]
     cwd: Argument | None = None
-    view: dict[RootName, str] = {}
+    view: dict[RootName, Argument] = {}
     lane: Literal["live", "high", "normal", "low"] = "normal"
     labels: Annotated[dict[Word, Word], msgspec.Meta(max_length=16)] = {}
     attach: bool = False
@@ -101,4 +101,4 @@ def _limit(argument: str, where: str) -> None:
 
 
 def _lowered(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    return message if message[:2].isupper() else message[:1].lower() + message[1:]

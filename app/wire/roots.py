@@ -90,7 +90,7 @@ def within(path: str, top: str) -> bool:
     stem = top.rstrip("/")
     if not path.startswith(stem) or path[len(stem) : len(stem) + 1] not in ("", "/"):
         return False
-    return not _climbs_out(path[len(stem) :])
+    return not climbs_out(path[len(stem) :])
 
 
 def unfold(folded: Folded, view: Mapping[str, str]) -> str:
@@ -124,7 +124,8 @@ def _split(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def _climbs_out(rest: str) -> bool:
+def climbs_out(rest: str) -> bool:
+    """Whether a path below a root leads out of it, by its text alone."""
     depth = 0
     for step in rest.split("/"):
         if step == "..":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.state.connect import BLOCK, UNREACHABLE, BadURL, check, open_blocking, open_commands
+from app.state.connect import BLOCK, UNREACHABLE, BadURL, check, open_blocking, open_commands, stop
 from app.state.job import LeaseLost, new_id
 from app.state.scripting import names, source
 from app.state.seal import Seal
@@ -76,6 +76,58 @@ async def test_whoever_finds_all_connections_busy_waits_for_one(scene: Scene, to
     states = await asyncio.gather(*(scene.jobs.get(job_id) for _ in range(together)))
 
     assert [job.id for job in states] == [job_id] * together
+
+
+async def ping_and_sleep(scene: Scene, steps: int) -> asyncio.Task[None]:
+    """A task that is so many steps into a command, and sleeps for long after it."""
+
+    async def work() -> None:
+        await scene.redis.ping()
+        await asyncio.sleep(60)
+
+    working = asyncio.create_task(work())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    return working
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_cancellation_reaches_a_task_in_the_midst_of_a_command(scene: Scene, steps: int) -> None:
+    """Python 3.11's `wait_for`, through which redis-py sends what has a timeout, swallows a cancellation."""
+    await scene.redis.ping()
+    working = await ping_and_sleep(scene, steps)
+
+    working.cancel()
+    done, _ = await asyncio.wait([working], timeout=0.1)
+    await stop(working)
+
+    assert done == {working}
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_task_that_is_stopped_ends_in_the_midst_of_a_command(scene: Scene, steps: int) -> None:
+    await scene.redis.ping()
+    working = await ping_and_sleep(scene, steps)
+
+    async with asyncio.timeout(5):
+        await stop(working)
+
+    assert working.cancelled()
+
+
+async def test_tasks_that_have_ended_can_be_stopped_and_their_errors_stay_theirs() -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    failing = asyncio.create_task(fail())
+    waiting = asyncio.create_task(asyncio.sleep(60))
+    await asyncio.wait([failing])
+
+    await stop(failing, waiting)
+
+    assert isinstance(failing.exception(), ValueError)
+    assert waiting.cancelled()
+    await stop()
 
 
 async def test_a_store_closes_all_its_connections(redis_url: str, scene: Scene) -> None:
@@ -234,7 +286,7 @@ async def test_output_whose_answer_was_lost_reaches_the_caller_once(
     job_id = new_id()
     eater.hungry = True
 
-    await far.output.send(job_id, STDOUT, b"x")
+    await far.output.send(job_id, 1, STDOUT, b"x")
 
     assert [entry.data for entry in await scene.store.output.receive(job_id, "0-0", wait=1)] == [b"x"]
 
@@ -250,15 +302,16 @@ async def test_log_lines_whose_answer_was_lost_are_logged_once(
     assert [entry.data for entry in await scene.store.output.read_log(job_id, "0-0")] == [b"x"]
 
 
-async def test_input_whose_answer_was_lost_can_be_told_apart(scene: Scene, eater: Eater, far: Store) -> None:
+async def test_input_whose_answer_was_lost_reaches_the_job_once(
+    scene: Scene, eater: Eater, far: Store
+) -> None:
     job_id = new_id()
     eater.hungry = True
 
-    await far.output.send_in(job_id, [(STDIN, 1, b"x"), (STDIN, 2, b"y")])
+    await far.output.send_in(job_id, 1, STDIN, b"x")
 
     entries = await scene.store.output.receive_in(job_id, "0-0", wait=1)
-    assert {entry.number: entry.data for entry in entries} == {1: b"x", 2: b"y"}
-    assert {entry.number for entry in entries} == {1, 2}
+    assert [(entry.number, entry.data) for entry in entries] == [(1, b"x")]
 
 
 async def test_a_nonce_whose_answer_was_lost_is_burnt_by_its_own_request(

@@ -494,6 +494,30 @@ async def test_a_job_that_succeeded_before_the_wish_reached_its_worker_gives_no_
     assert (job.state, job.reason, job.cancelling) == ("done", "", False)
 
 
+# Interrupting
+
+
+async def test_an_interrupted_caller_takes_its_waiting_job_along(scene: Scene) -> None:
+    job_id = await scene.submit(attach=True)
+
+    await scene.jobs.interrupt(job_id)
+
+    job = await scene.jobs.get(job_id)
+    assert (job.state, job.reason) == ("cancelled", "interrupted before it started")
+    assert await scene.queue(scene.stream()) == {}
+
+
+async def test_an_interrupt_leaves_a_running_job_to_its_signals(scene: Scene) -> None:
+    worker = await scene.worker()
+    lease = await scene.running(worker, attach=True)
+    before = await scene.everything()
+
+    await scene.jobs.interrupt(lease.id)
+    await scene.jobs.interrupt("01JABCDEFGHJKMNPQRSTVWXYZ0")
+
+    assert await scene.everything() == before
+
+
 # Callers
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.state.connect import stop
 from app.state.job import new_id
 from app.state.output import BULK_MS, IDLE_MS, LOG_DAYS_MS, LOG_ENTRIES, Entry, Output
-from app.wire.attach import EXIT, SIGNAL, STDERR, STDIN, STDOUT, TAKEN
+from app.wire.attach import EOF, EXIT, SIGNAL, STDERR, STDIN, STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,80 +93,95 @@ async def test_a_log_is_bounded_and_keeps_its_end(output: Output) -> None:
 
 async def test_a_caller_gets_every_byte_in_order(output: Output) -> None:
     sent = [(STDOUT, BYTES), (STDERR, b"hm"), (STDOUT, b""), (EXIT, b"0,,")]
-    ids = [await output.send(JOB, kind, data) for kind, data in sent]
+    for number, (kind, data) in enumerate(sent, 1):
+        await output.send(JOB, number, kind, data)
 
     entries = await output.receive(JOB, "0-0", wait=1)
 
     assert contents(entries) == sent
-    assert [entry.id for entry in entries] == ids
+    assert [entry.number for entry in entries] == [1, 2, 3, 4]
 
 
 async def test_a_caller_gets_a_few_at_a_time_and_nothing_twice(output: Output) -> None:
-    for number in range(10):
-        await output.send(JOB, STDOUT, b"%d" % number)
+    for number in range(1, 10):
+        await output.send(JOB, number, STDOUT, b"%d" % number)
     read, after = [], "0-0"
 
-    for _ in range(4):
-        entries = await output.receive(JOB, after, wait=1, count=3)
+    for _ in range(3):
+        entries = await output.receive(JOB, after, wait=1, count=4)
         read.append(b"".join(entry.data for entry in entries))
         after = entries[-1].id
 
-    assert read == [b"012", b"345", b"678", b"9"]
+    assert read == [b"1234", b"5678", b"9"]
 
 
-async def test_a_number_goes_with_what_is_sent(output: Output) -> None:
-    await output.send(JOB, TAKEN, b"", number=7)
-    await output.send(JOB, STDOUT, b"x")
+async def test_a_caller_that_was_cut_off_goes_on_after_the_number_that_it_has(output: Output) -> None:
+    for number in range(1, 5):
+        await output.send(JOB, number, STDOUT, b"%d" % number)
 
-    assert [entry.number for entry in await output.receive(JOB, "0-0", wait=1)] == [7, 0]
+    assert [entry.number for entry in await output.receive(JOB, "2", wait=1)] == [3, 4]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_frame_that_is_sent_again_is_stored_once(output: Output, number: int) -> None:
+    await output.send(JOB, 1, STDOUT, b"one")
+    await output.send(JOB, 2, STDOUT, b"two")
+
+    await output.send(JOB, number, STDOUT, b"again")
+
+    assert contents(await output.receive(JOB, "0-0", wait=1)) == [(STDOUT, b"one"), (STDOUT, b"two")]
+
+
+async def test_a_frame_that_is_sent_again_after_it_was_consumed_does_not_come_back(output: Output) -> None:
+    await output.send(JOB, 1, STDOUT, b"one")
+    await output.free(JOB, 1)
+
+    await output.send(JOB, 1, STDOUT, b"one")
+    await output.send(JOB, 2, STDOUT, b"two")
+
+    assert contents(await output.receive(JOB, "0-0", wait=1)) == [(STDOUT, b"two")]
 
 
 async def test_a_caller_is_woken_by_what_is_sent(scene: Scene, output: Output, until: Until) -> None:
     receiving = asyncio.create_task(output.receive(JOB, "0-0", wait=5))
     await until(lambda: is_blocked(scene))
 
-    await output.send(JOB, STDOUT, b"x")
+    await output.send(JOB, 1, STDOUT, b"x")
 
     assert contents(await receiving) == [(STDOUT, b"x")]
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.0004, 0.01])
-async def test_nobody_waits_longer_than_asked_for(output: Output, wait: float) -> None:
-    async with asyncio.timeout(0.5):
-        assert await output.read_log(JOB, "0-0", wait=wait) == []
-        assert await output.receive(JOB, "0-0", wait=wait) == []
-        assert await output.receive_in(JOB, "0-0", wait=wait) == []
+@pytest.mark.parametrize("read", ["read_log", "receive", "receive_in"])
+async def test_nobody_waits_longer_than_asked_for(output: Output, read: str, wait: float) -> None:
+    reading = asyncio.create_task(getattr(output, read)(JOB, "0-0", wait=wait))
+
+    done, _ = await asyncio.wait([reading], timeout=0.3)
+    await stop(reading)
+
+    assert done == {reading}
+    assert reading.result() == []
 
 
 async def test_what_the_caller_has_consumed_is_freed(scene: Scene, output: Output) -> None:
-    ids = [await output.send(JOB, STDOUT, b"%d" % number) for number in range(5)]
+    for number in range(1, 6):
+        await output.send(JOB, number, STDOUT, b"%d" % number)
 
-    await output.free(JOB, ids[2])
+    await output.free(JOB, 3)
 
-    assert contents(await output.receive(JOB, "0-0", wait=1)) == [(STDOUT, b"3"), (STDOUT, b"4")]
-    await output.free(JOB, ids[1])
+    assert contents(await output.receive(JOB, "0-0", wait=1)) == [(STDOUT, b"4"), (STDOUT, b"5")]
+    await output.free(JOB, 2)
     assert await scene.redis.xlen(scene.keys.output(JOB)) == 2
-    await output.free(JOB, ids[4])
+    await output.free(JOB, 5)
     assert await scene.redis.xlen(scene.keys.output(JOB)) == 0
 
 
-async def test_what_was_sent_in_one_millisecond_is_freed_one_by_one(scene: Scene, output: Output) -> None:
-    for sequence in range(3):
-        await scene.redis.xadd(
-            scene.keys.output(JOB), {"k": STDOUT, "d": b"%d" % sequence}, id=f"5-{sequence}"
-        )
-
-    await output.free(JOB, "5-1")
-
-    assert [entry.id for entry in await output.receive(JOB, "0-0", wait=1)] == ["5-2"]
-
-
 async def test_freeing_what_was_never_sent_frees_nothing(scene: Scene, output: Output) -> None:
-    await output.free(JOB, "5-0")
+    await output.free(JOB, 5)
     assert await scene.everything() == {}
-    await output.send(JOB, STDOUT, b"x")
+    await output.send(JOB, 1, STDOUT, b"x")
 
-    await output.free(JOB, "0-0")
+    await output.free(JOB, 0)
 
     assert await scene.redis.xlen(scene.keys.output(JOB)) == 1
 
@@ -174,17 +190,30 @@ async def test_freeing_what_was_never_sent_frees_nothing(scene: Scene, output: O
 
 
 async def test_a_job_gets_what_its_caller_sends_in_order(output: Output) -> None:
-    await output.send_in(JOB, [(STDIN, 1, BYTES), (SIGNAL, 2, b"\x0f")])
-    await output.send_in(JOB, [(STDIN, 3, b"")])
+    sent = [(STDIN, BYTES), (SIGNAL, b"\x0f"), (EOF, b"")]
+    for number, (kind, data) in enumerate(sent, 1):
+        await output.send_in(JOB, number, kind, data)
 
     entries = await output.receive_in(JOB, "0-0", wait=1)
 
-    assert contents(entries) == [(STDIN, BYTES), (SIGNAL, b"\x0f"), (STDIN, b"")]
+    assert contents(entries) == sent
     assert [entry.number for entry in entries] == [1, 2, 3]
 
 
-async def test_what_a_job_has_taken_is_gone(scene: Scene, output: Output) -> None:
-    await output.send_in(JOB, [(STDIN, number, b"x") for number in range(1, 4)])
+async def test_what_a_caller_sends_again_is_stored_once(output: Output) -> None:
+    await output.send_in(JOB, 1, STDIN, b"one")
+    taken = await output.receive_in(JOB, "0-0", wait=1)
+    await output.took(JOB, taken)
+
+    for number in (1, 2, 2, 1):
+        await output.send_in(JOB, number, STDIN, b"again %d" % number)
+
+    assert contents(await output.receive_in(JOB, "0-0", wait=1)) == [(STDIN, b"again 2")]
+
+
+async def test_what_a_job_has_taken_is_gone(output: Output) -> None:
+    for number in range(1, 4):
+        await output.send_in(JOB, number, STDIN, b"x")
     entries = await output.receive_in(JOB, "0-0", wait=1)
 
     await output.took(JOB, entries[:2])
@@ -197,9 +226,23 @@ async def test_a_job_is_woken_by_its_caller(scene: Scene, output: Output, until:
     receiving = asyncio.create_task(output.receive_in(JOB, "0-0", wait=5))
     await until(lambda: is_blocked(scene))
 
-    await output.send_in(JOB, [(STDIN, 1, b"x")])
+    await output.send_in(JOB, 1, STDIN, b"x")
 
     assert contents(await receiving) == [(STDIN, b"x")]
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+async def test_a_job_that_waits_for_its_caller_can_be_woken(
+    scene: Scene, output: Output, until: Until, frames: int
+) -> None:
+    for number in range(1, frames + 1):
+        await output.send_in(JOB, number, STDIN, b"x")
+    receiving = asyncio.create_task(output.receive_in(JOB, str(frames), wait=5))
+    await until(lambda: is_blocked(scene))
+
+    await output.wake_in(JOB)
+
+    assert [entry.kind for entry in await receiving] == [b""]
 
 
 # Whether an attempt has left traces
@@ -209,22 +252,23 @@ async def test_a_job_that_said_and_took_nothing_was_not_used(output: Output) -> 
     assert not await output.was_used(JOB)
 
     await output.log(JOB, 1, [(STDERR, b"for everybody")])
-    await output.send_in(JOB, [(STDIN, 1, b"waits")])
+    await output.send_in(JOB, 1, STDIN, b"waits")
 
     assert not await output.was_used(JOB)
 
 
 async def test_a_job_that_sent_something_was_used_though_it_is_freed(output: Output) -> None:
-    sent = await output.send(JOB, STDOUT, b"x")
+    await output.send(JOB, 1, STDOUT, b"x")
     assert await output.was_used(JOB)
 
-    await output.free(JOB, sent)
+    await output.free(JOB, 1)
 
     assert await output.was_used(JOB)
 
 
 async def test_a_job_that_took_something_was_used(output: Output) -> None:
-    await output.send_in(JOB, [(STDIN, 1, b"x"), (STDIN, 2, b"y")])
+    for number in (1, 2):
+        await output.send_in(JOB, number, STDIN, b"x")
     entries = await output.receive_in(JOB, "0-0", wait=1)
     assert not await output.was_used(JOB)
 
@@ -238,8 +282,8 @@ async def test_a_job_that_took_something_was_used(output: Output) -> None:
 
 async def test_the_streams_of_an_ended_job_go_after_a_while(scene: Scene, output: Output) -> None:
     await output.log(JOB, 1, [(STDERR, b"x")])
-    await output.send(JOB, EXIT, b"0,,")
-    await output.send_in(JOB, [(STDIN, 1, b"x")])
+    await output.send(JOB, 1, EXIT, b"0,,")
+    await output.send_in(JOB, 1, STDIN, b"x")
 
     await output.end(JOB)
 
@@ -265,8 +309,8 @@ async def test_a_stream_that_nobody_ends_does_not_stay_for_ever(
 ) -> None:
     """A job that the reaper fails, or that is cancelled before a worker ends it, has nobody to end its streams."""
     await output.log(JOB, 1, [(STDERR, b"x")])
-    await output.send(JOB, STDOUT, b"x")
-    await output.send_in(JOB, [(STDIN, 1, b"x")])
+    await output.send(JOB, 1, STDOUT, b"x")
+    await output.send_in(JOB, 1, STDIN, b"x")
 
     left = await scene.redis.pttl(getattr(scene.keys, stream)(JOB))
 

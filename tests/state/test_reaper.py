@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.state.connect import stop
 from app.state.job import LeaseLost
 from app.state.keys import GROUP, REAPER
 from app.state.reaper import CALLER_GRACE_MS, KEEP_MS, OUTAGE_MS, PROOF_MS, Reaper
@@ -445,21 +446,16 @@ async def test_the_reaper_goes_on_while_redis_cannot_be_reached(
 
 
 @pytest.mark.parametrize("steps", range(1, 9))
-async def test_the_reaper_ends_when_it_is_cancelled_in_the_midst_of_a_command(
-    scene: Scene, steps: int
-) -> None:
-    """Python 3.11's `wait_for`, through which redis-py sends, may swallow a cancellation."""
+async def test_the_reaper_can_be_stopped_in_the_midst_of_a_command(scene: Scene, steps: int) -> None:
     await scene.tick()
     running = asyncio.create_task(scene.store.reaper.run())
     for _ in range(steps):
         await asyncio.sleep(0)
 
-    running.cancel()
-    done, _ = await asyncio.wait([running], timeout=0.1)
-    running.cancel()
-    await asyncio.wait([running])
+    async with asyncio.timeout(5):
+        await stop(running)
 
-    assert done == {running}
+    assert running.cancelled()
 
 
 async def test_the_reaper_reaps_and_forgets_by_itself(
@@ -477,9 +473,7 @@ async def test_the_reaper_reaps_and_forgets_by_itself(
     running = asyncio.create_task(scene.store.reaper.run())
     await until(is_done)
 
-    while not running.done():
-        running.cancel()
-        await asyncio.wait([running], timeout=0.1)
+    await stop(running)
     assert running.cancelled()
 
 

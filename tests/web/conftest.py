@@ -1,11 +1,12 @@
 """Two real coordinator processes on each kind of server, and callers that say to them what they like.
 
-    pair   the processes, for all tests of this folder that break nothing
-    site   the same with an empty Redis, a key of each role, and the test as the worker
+pair   the processes, for all tests of this folder that break nothing
+site   the same with an empty Redis, a key of each role, and the test as the worker
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -103,7 +104,13 @@ NOBODY = Key("nobody", bytes(32))
 
 
 def request(
-    method: str, target: str, headers: Headers, body: bytes = b"", *, host: str = "localhost", length: bool = True
+    method: str,
+    target: str,
+    headers: Headers,
+    body: bytes = b"",
+    *,
+    host: str = "localhost",
+    length: bool = True,
 ) -> bytes:
     """A request's bytes; nothing in it is checked."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
@@ -134,10 +141,8 @@ def listen(connection: socket.socket, method: str = "GET") -> Answer:
 def say(port: int, data: bytes, within: float = 15.0) -> Answer:
     """Sends these bytes over a connection of their own; the answer."""
     with dial(port, within) as connection:
-        try:
+        with contextlib.suppress(OSError):  # it has been answered already: the rest is not wanted
             connection.sendall(data)
-        except OSError:  # it has been answered already: the rest is not wanted
-            pass
         return listen(connection, data[:4].decode("latin-1").strip())
 
 
@@ -323,7 +328,9 @@ async def site(pair: Farm) -> AsyncIterator[Site]:
 
 
 @pytest.fixture(params=SERVERS)
-async def own_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+async def own_site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
     """The same for one test that breaks something."""
     with Farm.start(tmp_path_factory.mktemp("own"), request.param, workers=0) as farm:
         site = await open_site(farm)
