@@ -40,14 +40,15 @@ class Client:
     networks: tuple[str, ...] = ()
     created: float = 0.0
     rotated: float = 0.0
+    previous: int = 0  # the version before, which stays good for a while; 0: none
     revoked: bool = False
 
     def versions(self, now: float) -> list[int]:
         """The versions that are good now, the newest first."""
         if self.revoked:
             return []
-        if self.version > 1 and now - self.rotated < OVERLAP:
-            return [self.version, self.version - 1]
+        if self.previous and now - self.rotated < OVERLAP:
+            return [self.version, self.previous]
         return [self.version]
 
     def admits(self, address: str) -> bool:
@@ -58,6 +59,7 @@ class Client:
             peer = ipaddress.ip_address(address)
         except ValueError:
             return False
+        peer = getattr(peer, "ipv4_mapped", None) or peer
         return any(peer in ipaddress.ip_network(network) for network in self.networks)
 
 
@@ -73,7 +75,10 @@ class Master:
         if create and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_private(path, secrets.token_hex(32) + "\n")
-        return cls(bytes.fromhex(read_private(path).strip()))
+        text = read_private(path).strip()
+        if len(text) != 64 or not all(digit in "0123456789abcdef" for digit in text.lower()):
+            raise BadKey(f"{path} holds no master key: expected 64 hexadecimal digits")
+        return cls(bytes.fromhex(text))
 
     def derive(self, *info: str | int) -> bytes:
         """32 bytes for these words (HKDF, RFC 5869, with no salt and one block)."""
@@ -122,9 +127,11 @@ class Clients:
     async def rotate(self, client_id: str) -> Client:
         """A new version; the one before stays good for a day. Raises BadKey."""
         client = await self._existing(client_id)
-        return await self._put(
-            replace(client, version=client.version + 1, rotated=time.time(), revoked=False)
+        previous = 0 if client.revoked else client.version
+        fresh = replace(
+            client, version=client.version + 1, previous=previous, rotated=time.time(), revoked=False
         )
+        return await self._put(fresh)
 
     async def revoke(self, client_id: str) -> Client:
         """No version is good any more, within a second. Raises BadKey."""
@@ -132,8 +139,10 @@ class Clients:
 
     async def burn(self, client_id: str, nonce: str) -> bool:
         """Whether this nonce is used for the first time."""
-        key = self._keys.nonce(client_id, nonce)
-        return bool(await self._redis.execute_command("SET", key, b"1", "NX", "PX", 2 * WINDOW * 1000 + 5000))
+        mark = secrets.token_bytes(8)  # so that a command repeated after a lost reply is known again
+        key, lifetime = self._keys.nonce(client_id, nonce), 2 * WINDOW * 1000 + 5000
+        found = await self._redis.set(key, mark, nx=True, get=True, px=lifetime)
+        return found is None or bytes(found) == mark
 
     async def _existing(self, client_id: str) -> Client:
         client = await self.get(client_id)

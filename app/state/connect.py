@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, RedisError, TimeoutError
@@ -60,9 +60,10 @@ def check(url: str) -> str:
 def open_commands(url: str, connections: int = 64) -> Connection:
     """A client for commands that answer at once; a lost connection is tried again within a second."""
     retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3)
-    pool: ConnectionPool = ConnectionPool.from_url(
+    pool: ConnectionPool = BlockingConnectionPool.from_url(
         check(url),
         max_connections=connections,
+        timeout=5,  # seconds to wait for a connection when all are busy
         socket_timeout=5.0,
         socket_connect_timeout=1.0,
         retry=retry,

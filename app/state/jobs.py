@@ -67,7 +67,7 @@ class Jobs:
         job_id = new_id()
         arguments = self._submit_arguments(job_id, submission)
         verdict, stored_id, qualified = await self._submit(job_id, [*arguments, *_tail(submission, None)])
-        if verdict == b"classify":
+        if verdict in (b"classify", b"refused"):  # a worker may have come that has not beaten yet
             live = await self._workers.live()
             able = [worker.id for worker in live if not missing(submission.needs, worker.about)]
             verdict, stored_id, qualified = await self._submit(job_id, [*arguments, *_tail(submission, able)])

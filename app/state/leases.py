@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from app.state.connect import BLOCK, Connection
 from app.state.job import LeaseLost
 from app.state.keys import GROUP, Keys
+from app.state.lifecycle import ENDINGS
 from app.state.scripting import Scripts
 from app.wire.messages import LANES
 
@@ -124,6 +125,8 @@ class Leases:
 
     async def finish(self, lease: Lease, event: str, fields: Mapping[str, str | int]) -> None:
         """Ends the job with one of lifecycle.ENDINGS. Saying it twice is harmless. Raises LeaseLost."""
+        if event not in ENDINGS:
+            raise ValueError(f"{event!r} ends no job")
         pairs = [word for pair in fields.items() for word in pair]
         answer = await self._scripts.run(
             "finish", [self._keys.job(lease.id)], [lease.id, lease.token, event, *pairs]

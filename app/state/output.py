@@ -59,12 +59,7 @@ class Output:
 
     async def read_log(self, job_id: str, after: str, wait: float = 0.0, count: int = 500) -> list[Entry]:
         """Entries of the log after that id; waits up to `wait` seconds when there is none."""
-        key = self._keys.log(job_id)
-        if wait:
-            reply = await self._blocking.xread({key: after}, count=count, block=int(wait * 1000))
-        else:
-            reply = await self._redis.xread({key: after}, count=count)
-        return _entries(reply)
+        return await self._read(self._keys.log(job_id), after, wait, count)
 
     async def send(self, job_id: str, number: int, kind: bytes, data: bytes) -> None:
         """Appends the frame with this number (from 1) to what the caller gets. Sending it twice is harmless."""
@@ -72,10 +67,7 @@ class Output:
 
     async def receive(self, job_id: str, after: str, wait: float, count: int = 32) -> list[Entry]:
         """What the caller gets after that id; waits up to `wait` seconds."""
-        reply = await self._blocking.xread(
-            {self._keys.output(job_id): after}, count=count, block=int(wait * 1000)
-        )
-        return _entries(reply)
+        return await self._read(self._keys.output(job_id), after, wait, count)
 
     async def was_used(self, job_id: str) -> bool:
         """Whether an earlier attempt has sent anything to the caller, or taken anything from it."""
@@ -95,6 +87,12 @@ class Output:
         """Ends a blocking `receive_in` of a job that has ended; no frame can follow."""
         await self._redis.xadd(self._keys.input(job_id), {"k": b""})
 
+    async def _read(self, key: str, after: str, wait: float, count: int) -> list[Entry]:
+        if wait <= 0:
+            return _entries(await self._redis.xread({key: after}, count=count))
+        # A block of 0 ms would be one for ever.
+        return _entries(await self._blocking.xread({key: after}, count=count, block=max(1, int(wait * 1000))))
+
     async def _append(self, key: str, number: int, kind: bytes, data: bytes) -> None:
         """The stream's ids are our own numbers, so Redis refuses a frame that it has."""
         try:
@@ -102,13 +100,12 @@ class Output:
         except ResponseError as error:
             if "equal or smaller" not in str(error):
                 raise
+        if number == 1:
+            await self._redis.pexpire(key, IDLE_MS)
 
     async def receive_in(self, job_id: str, after: str, wait: float) -> list[Entry]:
         """What the caller has sent after that id; waits up to `wait` seconds."""
-        reply = await self._blocking.xread(
-            {self._keys.input(job_id): after}, count=64, block=int(wait * 1000)
-        )
-        return _entries(reply)
+        return await self._read(self._keys.input(job_id), after, wait, 64)
 
     async def took(self, job_id: str, entries: Iterable[Entry]) -> None:
         """Deletes what the job has taken from the caller."""

@@ -97,7 +97,7 @@ async def _down(caller: Caller) -> None:
     """From the job to the caller, until the exit."""
     while True:
         ended = await _ended(caller)  # asked before reading: what is read then is all there is
-        entries = await caller.output.receive(caller.job_id, f"{caller.after}-0", 0.001 if ended else BLOCK)
+        entries = await caller.output.receive(caller.job_id, f"{caller.after}-0", 0.0 if ended else BLOCK)
         for entry in entries:
             caller.after = entry.number
             await caller.socket.send_bytes(frames.encode(entry.kind, entry.number, entry.data))

@@ -123,6 +123,19 @@ async def test_a_doubled_entry_starts_nothing_and_is_dropped(scene: Scene) -> No
     assert await scene.queue(scene.stream()) == {(await scene.raw(job_id))["msg"]: job_id}
 
 
+async def test_a_doubled_entry_that_comes_first_starts_nothing_either(scene: Scene) -> None:
+    """The lease is kept on the entry that the job's hash names: another one would never be reaped."""
+    worker = await scene.worker()
+    lease = await scene.running(worker)
+    await scene.redis.xadd(scene.stream(), {"job": lease.id})
+    await worker.release(lease)
+
+    again = await scene.claim(worker, lease.id)
+
+    assert again.attempt == 2
+    await scene.assert_queue_is_true(scene.stream())
+
+
 async def test_an_entry_of_a_job_that_was_cancelled_or_forgotten_is_dropped(scene: Scene) -> None:
     worker = await scene.worker()
     cancelled, queued = await scene.submit(), await scene.submit()
@@ -244,8 +257,10 @@ async def test_a_hint_of_which_the_reaper_despaired_starts_nothing(scene: Scene)
     job_id = await scene.submit()
     ((entry, _),) = await scene.deliver(slow, scene.stream())
     await scene.lose(job_id)
-    lease = await scene.claim(quick, job_id)
 
+    assert await slow.start(scene.stream(), entry, job_id) is None
+    await scene.assert_queue_is_true(scene.stream())
+    lease = await scene.claim(quick, job_id)
     assert await slow.start(scene.stream(), entry, job_id) is None
     assert (await scene.raw(job_id))["token"] == lease.token
 
@@ -267,8 +282,11 @@ async def test_a_hint_that_is_no_longer_valid_is_not_put_back(scene: Scene) -> N
     worker, job_id = await scene.worker(), await scene.submit()
     ((entry, _),) = await scene.deliver(worker, scene.stream())
     await worker.put_back(entry, job_id)
+    before = await scene.everything()
 
     await worker.put_back(entry, job_id)
+
+    assert await scene.everything() == before
     lease = await scene.claim(worker, job_id)
     await worker.put_back(entry, job_id)
     await worker.put_back((await scene.raw(job_id))["msg"], job_id)

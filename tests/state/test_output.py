@@ -36,17 +36,18 @@ def contents(entries: list[Entry]) -> list[tuple[bytes, bytes]]:
 
 
 async def test_what_is_logged_is_read_in_order(output: Output) -> None:
-    await output.log(JOB, 1, [(STDERR, b"one"), (STDOUT, BYTES)])
-    await output.log(JOB, 2, [(STDERR, b"")])
+    await output.log(JOB, 1, 1, [(STDERR, b"one"), (STDOUT, BYTES)])
+    await output.log(JOB, 1, 3, [(STDERR, b"three")])
+    await output.log(JOB, 2, 1, [(STDERR, b"")])
 
     entries = await output.read_log(JOB, "0-0")
 
-    assert contents(entries) == [(STDERR, b"one"), (STDOUT, BYTES), (STDERR, b"")]
-    assert [entry.attempt for entry in entries] == [1, 1, 2]
+    assert contents(entries) == [(STDERR, b"one"), (STDOUT, BYTES), (STDERR, b"three"), (STDERR, b"")]
+    assert [(entry.attempt, entry.serial) for entry in entries] == [(1, 1), (1, 2), (1, 3), (2, 1)]
 
 
 async def test_a_log_is_read_on_from_where_one_was(output: Output) -> None:
-    await output.log(JOB, 1, [(STDERR, str(number).encode()) for number in range(10)])
+    await output.log(JOB, 1, 1, [(STDERR, str(number).encode()) for number in range(10)])
     read, after = [], "0-0"
 
     while entries := await output.read_log(JOB, after, count=3):
@@ -62,12 +63,12 @@ async def test_a_log_that_does_not_exist_is_empty(output: Output) -> None:
 
 
 async def test_more_of_a_log_can_be_waited_for(scene: Scene, output: Output, until: Until) -> None:
-    await output.log(JOB, 1, [(STDERR, b"old")])
+    await output.log(JOB, 1, 1, [(STDERR, b"old")])
     (old,) = await output.read_log(JOB, "0-0")
     reading = asyncio.create_task(output.read_log(JOB, old.id, wait=5))
     await until(lambda: is_blocked(scene))
 
-    await output.log(JOB, 1, [(STDERR, b"new")])
+    await output.log(JOB, 1, 1, [(STDERR, b"new")])
 
     assert contents(await reading) == [(STDERR, b"new")]
 
@@ -78,14 +79,15 @@ async def is_blocked(scene: Scene) -> bool:
 
 
 async def test_a_log_is_bounded_and_keeps_its_end(output: Output) -> None:
-    for _ in range(3):
-        await output.log(JOB, 1, [(STDERR, b"old")] * 1_000)
-    await output.log(JOB, 1, [(STDERR, b"last")])
+    for serial in (1, 1_001, 2_001):
+        await output.log(JOB, 1, serial, [(STDERR, b"old")] * 1_000)
+    await output.log(JOB, 1, 3_001, [(STDERR, b"last")])
 
     entries = await output.read_log(JOB, "0-0", count=10_000)
 
     assert LOG_ENTRIES <= len(entries) < LOG_ENTRIES * 1.2
     assert entries[-1].data == b"last"
+    assert [entry.serial for entry in entries] == list(range(entries[0].serial, 3_002))
 
 
 # To the caller
@@ -251,7 +253,7 @@ async def test_a_job_that_waits_for_its_caller_can_be_woken(
 async def test_a_job_that_said_and_took_nothing_was_not_used(output: Output) -> None:
     assert not await output.was_used(JOB)
 
-    await output.log(JOB, 1, [(STDERR, b"for everybody")])
+    await output.log(JOB, 1, 1, [(STDERR, b"for everybody")])
     await output.send_in(JOB, 1, STDIN, b"waits")
 
     assert not await output.was_used(JOB)
@@ -280,27 +282,47 @@ async def test_a_job_that_took_something_was_used(output: Output) -> None:
 # The end
 
 
-async def test_the_streams_of_an_ended_job_go_after_a_while(scene: Scene, output: Output) -> None:
-    await output.log(JOB, 1, [(STDERR, b"x")])
-    await output.send(JOB, 1, EXIT, b"0,,")
-    await output.send_in(JOB, 1, STDIN, b"x")
+@pytest.mark.parametrize("attached", [False, True])
+async def test_the_streams_of_an_ended_job_go_after_a_while(
+    scene: Scene, output: Output, attached: bool
+) -> None:
+    await output.log(JOB, 1, 1, [(STDERR, b"x")])
+    if attached:
+        await output.send(JOB, 1, EXIT, b"0,,")
+        await output.send_in(JOB, 1, STDIN, b"x")
 
-    await output.end(JOB)
+    await output.end(JOB, attached=attached)
 
-    expected = {
-        scene.keys.log(JOB): LOG_DAYS_MS,
-        scene.keys.output(JOB): BULK_MS,
-        scene.keys.input(JOB): BULK_MS,
-    }
+    expected = {scene.keys.log(JOB): LOG_DAYS_MS}
+    if attached:
+        expected |= {scene.keys.output(JOB): BULK_MS, scene.keys.input(JOB): BULK_MS}
     for key, milliseconds in expected.items():
         assert milliseconds - 5_000 < await scene.redis.pttl(key) <= milliseconds
+
+
+async def test_the_last_word_can_be_read_after_the_end(output: Output) -> None:
+    await output.send(JOB, 1, EXIT, b"0,,")
+
+    await output.end(JOB, attached=True)
+
     assert contents(await output.receive(JOB, "0-0", wait=1)) == [(EXIT, b"0,,")]
 
 
-async def test_a_job_without_streams_can_end(scene: Scene, output: Output) -> None:
-    await output.end(JOB)
+async def test_whoever_follows_a_log_is_woken_by_the_end(scene: Scene, output: Output, until: Until) -> None:
+    await output.log(JOB, 1, 1, [(STDERR, b"x")])
+    (entry,) = await output.read_log(JOB, "0-0")
+    following = asyncio.create_task(output.read_log(JOB, entry.id, wait=5))
+    await until(lambda: is_blocked(scene))
 
-    assert await scene.everything() == {}
+    await output.end(JOB, attached=False)
+
+    assert contents(await following) == [(b"", b"")]
+
+
+async def test_a_job_without_streams_can_end(scene: Scene, output: Output) -> None:
+    await output.end(JOB, attached=True)
+
+    assert [key for key in await scene.everything() if await scene.redis.pttl(key) < 0] == []
 
 
 @pytest.mark.parametrize("stream", ["log", "output", "input"])
@@ -308,7 +330,7 @@ async def test_a_stream_that_nobody_ends_does_not_stay_for_ever(
     scene: Scene, output: Output, stream: str
 ) -> None:
     """A job that the reaper fails, or that is cancelled before a worker ends it, has nobody to end its streams."""
-    await output.log(JOB, 1, [(STDERR, b"x")])
+    await output.log(JOB, 1, 1, [(STDERR, b"x")])
     await output.send(JOB, 1, STDOUT, b"x")
     await output.send_in(JOB, 1, STDIN, b"x")
 

@@ -702,7 +702,7 @@ async def test_no_flipped_bit_does_anything_that_was_not_signed(site: Site) -> N
         ),
         lambda: signed(site.client, "GET", JOBS + "?limit=5&state=queued"),
     ]
-    for number in range(300):
+    for number in range(900):
         true = requests[number % 3]()
         raw = bytearray(true.raw())
         at = chance.randrange(len(raw) * 8)
@@ -718,7 +718,7 @@ async def test_no_flipped_bit_does_anything_that_was_not_signed(site: Site) -> N
     assert wrong == []
     assert {job.id: job.spec["binary"] for job in stored} == allowed
     assert {job.id for job in stored if job.state != "queued"} == set()
-    assert done < 60  # header names, the host: nothing that was signed
+    assert done < 180  # header names, the host: nothing that was signed
 
 
 # Who may what
@@ -863,7 +863,7 @@ async def test_an_upgrade_in_another_dress_is_not_made(site: Site, change: tuple
     job_id = site.submit(attach=True)
     raw = handshake(site.client, attach_path(job_id)).replace(*change, 1)
 
-    answer = say(site.port(), raw)
+    answer = say(site.port(), raw + (b"0\r\n\r\n" if b"chunked" in raw else b""))
 
     assert answer.status != 101
     assert answer.status < 500
@@ -877,7 +877,7 @@ async def test_a_connection_that_ends_in_the_middle_does_nothing(site: Site) -> 
         with dial(site.port()) as connection:
             connection.sendall(raw[:end])
             connection.shutdown(socket.SHUT_WR)
-            assert connection.recv(4096) in (b"", connection.recv(4096))
+            assert not listen(connection).status
 
     assert await site.count() == 0
     assert say(site.port(), raw).status == 201

@@ -18,6 +18,18 @@ for i = 5, draining and 0 or last_class do
   redis.call("ZADD", K.capable .. ARGV[i], at, ARGV[1])
 end
 
+-- The entry's idle time is the lease. If somebody has deleted the entry or its stream, it gets another.
+local function refresh(id, entry)
+  local stream = queue_of(id)
+  local claimed = redis.pcall("XCLAIM", stream, K.group, ARGV[1], 0, entry, "JUSTID")
+  if claimed.err or #claimed == 0 then
+    redis.pcall("XGROUP", "CREATE", stream, K.group, "0", "MKSTREAM")
+    enqueue(id)
+    entry = redis.call("HGET", K.job .. id, "msg")
+    redis.call("XCLAIM", stream, K.group, ARGV[1], 0, entry, "FORCE", "JUSTID")
+  end
+end
+
 local lost, cancelled = {}, {}
 for i = last_class + 1, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
@@ -25,7 +37,7 @@ for i = last_class + 1, #ARGV, 2 do
   if job[1] ~= "running" or job[2] ~= token then
     lost[#lost + 1] = id
   else
-    redis.call("XCLAIM", queue_of(id), K.group, ARGV[1], 0, job[3], "JUSTID")
+    refresh(id, job[3])
     redis.call("HDEL", K.job .. id, "suspect")
     if job[4] then
       cancelled[#cancelled + 1] = { id, job[4] }

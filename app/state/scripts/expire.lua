@@ -18,8 +18,7 @@ for state in pairs(FINAL) do
   end
 end
 for _, worker in ipairs(redis.call("ZRANGEBYSCORE", K.workers, "-inf", at - ARGV[2])) do
-  redis.call("ZREM", K.workers, worker)
-  redis.call("UNLINK", K.worker .. worker, K.inbox .. worker)
+  forget_worker(worker)
 end
 for _, cls in ipairs(redis.call("ZRANGEBYSCORE", K.classes_used, "-inf", at - ARGV[2])) do
   local entries = 0

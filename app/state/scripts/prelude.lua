@@ -51,13 +51,16 @@ local function move(id, event, fields)
   return rule.to
 end
 
--- Starts the job that a delivered entry points at. A stale entry is dropped.
+-- Starts the job that a delivered entry points at. A stale entry is dropped; an entry that holds somebody's
+-- lease is not. Starting twice with one token is harmless: a client repeats what it had no answer to.
 -- Returns {id, token, attempt, spec}, or nil.
 local function begin(stream, entry, id, worker, boot, token)
-  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt", "spec")
-  if job[1] ~= "queued" or job[2] ~= entry then
+  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt", "spec", "token")
+  if job[2] ~= entry or not (job[1] == "queued" or job[1] == "running") then
     drop(stream, entry)
     return nil
+  elseif job[1] == "running" then
+    return job[5] == token and { id, token, job[3], job[4] } or nil
   end
   local attempt = text(job[3] + 1)
   redis.call("HSET", K.job .. id, "worker", worker, "attempt", attempt)
@@ -101,5 +104,21 @@ local function cancel(id, how, reason)
   redis.call("HSET", K.job .. id, "cancel", how, "reason", reason)
   redis.call("XADD", K.inbox .. job[2], "MAXLEN", "~", 1000, "*", "do", how, "job", id)
   return "cancelling"
+end
+
+-- Takes a worker out of every list that names it. A consumer that still holds entries stays: they would be lost.
+local function forget_worker(worker)
+  redis.call("ZREM", K.workers, worker)
+  redis.call("UNLINK", K.worker .. worker, K.inbox .. worker)
+  for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
+    redis.call("ZREM", K.capable .. cls, worker)
+    for _, lane in ipairs(LANES) do
+      local stream = K.queue .. cls .. ":" .. lane
+      local held = redis.pcall("XPENDING", stream, K.group, "-", "+", 1, worker)
+      if not held.err and #held == 0 then
+        redis.call("XGROUP", "DELCONSUMER", stream, K.group, worker)
+      end
+    end
+  end
 end
 

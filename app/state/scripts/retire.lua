@@ -7,9 +7,5 @@
 if redis.call("HGET", KEYS[1], "boot") ~= ARGV[2] then
   return "replaced"
 end
-redis.call("DEL", KEYS[1], K.inbox .. ARGV[1])
-redis.call("ZREM", K.workers, ARGV[1])
-for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
-  redis.call("ZREM", K.capable .. cls, ARGV[1])
-end
+forget_worker(ARGV[1])
 return "ok"

@@ -9,7 +9,7 @@
 -- ARGV[9]  "1": refuse when no live worker qualifies
 -- ARGV[10] ms since its last beat after which a worker is not live
 -- ARGV[11] ms the caller has to attach, "0" for a job without one
--- ARGV[12] "1": the next arguments are all that qualify, for a class that is new
+-- ARGV[12] "1": who qualifies has been looked up; else a new class is only reported
 -- ARGV[13] n, then n field-value pairs of the hash, then worker ids that qualify
 --
 -- Returns {"new" | "same" | "conflict" | "refused" | "classify", id, live workers that qualify}.
@@ -33,16 +33,17 @@ if redis.call("HEXISTS", K.classes, cls) == 0 then
   if ARGV[12] ~= "1" then
     return { "classify", id, 0 }
   end
-  for i = pairs_end + 1, #ARGV do
-    redis.call("ZADD", K.capable .. cls, at, ARGV[i])
-  end
   redis.call("HSET", K.classes, cls, ARGV[7])
+  redis.call("ZADD", K.classes_used, at, cls)
   for _, lane in ipairs(LANES) do
     redis.pcall("XGROUP", "CREATE", K.queue .. cls .. ":" .. lane, K.group, "0", "MKSTREAM")
   end
   for _, worker in ipairs(redis.call("ZRANGEBYSCORE", K.workers, at - ARGV[10], "+inf")) do
     redis.call("XADD", K.inbox .. worker, "MAXLEN", "~", 1000, "*", "do", "class")
   end
+end
+for i = pairs_end + 1, #ARGV do
+  redis.call("ZADD", K.capable .. cls, at, ARGV[i])
 end
 if ARGV[9] == "1" and qualified() == 0 then
   return { "refused", id, 0 }
