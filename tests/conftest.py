@@ -30,7 +30,17 @@ def server_binary(kind: str) -> str:
 def start_server(kind: str, folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
     """A server in `folder` that listens on a socket there; the process and its URL."""
     path = folder / "s"
-    command = [server_binary(kind), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
+    command = [
+        server_binary(kind),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
     server = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_socket(path)
     return server, f"unix://{path}"

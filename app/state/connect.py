@@ -12,7 +12,14 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, RedisError, TimeoutError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,
+)
 
 BLOCK = 2.0  # seconds a blocking read waits
 SCHEMES = ("redis://", "rediss://", "unix://")
@@ -20,11 +27,15 @@ SCHEMES = ("redis://", "rediss://", "unix://")
 # redis-py types a reply as the union of what all protocols and decodings might give; ours are always bytes.
 Connection = Any
 
+# Redis refuses what would need more memory (maxmemory, noeviction).
+FULL = OutOfMemoryError
+
 # What a caller should take for "the queue cannot be reached": it may answer later.
 UNREACHABLE = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
 
 __all__ = [
     "BLOCK",
+    "FULL",
     "UNREACHABLE",
     "BadURL",
     "Connection",
@@ -42,7 +53,8 @@ class BadURL(ValueError):
 async def stop(*tasks: asyncio.Task[Any]) -> None:
     """Cancels tasks until they have ended; their errors are not raised.
 
-    Once is not enough: redis-py can take a cancellation for a timeout of its own and swallow it.
+    Once is not enough: a library under them can swallow a cancellation, as `asyncio.wait_for` does before
+    Python 3.12 when what it waits for ends in the same turn.
     """
     while pending := [task for task in tasks if not task.done()]:
         for task in pending:
@@ -57,9 +69,38 @@ def check(url: str) -> str:
     return url
 
 
+class _Direct:
+    """Sends without `asyncio.wait_for`: that costs a task for each command, and swallows cancellations."""
+
+    async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
+        """In the place of redis-py's; a write that a server does not take is given up as a read is."""
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            await self.check_health()
+        try:
+            self._writer.writelines([command] if isinstance(command, bytes) else command)
+            if self._writer.transport.get_write_buffer_size():
+                async with asyncio.timeout(self.socket_timeout):
+                    await self._writer.drain()
+        except BaseException as error:
+            await self.disconnect(nowait=True)
+            if isinstance(error, asyncio.TimeoutError):
+                raise TimeoutError("the server does not take what is sent") from None
+            if isinstance(error, OSError):
+                raise ConnectionError(str(error)) from error
+            raise
+
+
+def _direct(pool: ConnectionPool) -> Connection:
+    pool.connection_class = type("Direct", (_Direct, pool.connection_class), {})
+    return Redis.from_pool(pool)
+
+
 def open_commands(url: str, connections: int = 64) -> Connection:
     """A client for commands that answer at once; a lost connection is tried again within a second."""
-    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3)
+    # A connection that is lost is made again; a server that hangs is not asked twice.
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3, supported_errors=(ConnectionError,))
     pool: ConnectionPool = BlockingConnectionPool.from_url(
         check(url),
         max_connections=connections,
@@ -69,7 +110,7 @@ def open_commands(url: str, connections: int = 64) -> Connection:
         retry=retry,
         health_check_interval=0,
     )
-    return Redis.from_pool(pool)
+    return _direct(pool)
 
 
 def open_blocking(url: str, connections: int = 4096) -> Connection:
@@ -82,4 +123,4 @@ def open_blocking(url: str, connections: int = 4096) -> Connection:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
-    return Redis.from_pool(pool)
+    return _direct(pool)

@@ -88,6 +88,13 @@ class Jobs:
             raise NoSuchJob(f"there is no job {job_id}")
         return Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"]))
 
+    async def sealed_spec(self, job_id: str) -> dict[str, Any]:
+        """What the job runs, if a coordinator has sealed it. Raises NoSuchJob, BadSeal."""
+        sealed = await self._redis.hget(self._keys.job(job_id), "spec")
+        if sealed is None:
+            raise NoSuchJob(f"there is no job {job_id}")
+        return self._seal.open(job_id, sealed)
+
     async def page(
         self, count: int, before: str = "", state: str = "", owner: str = ""
     ) -> tuple[list[Job], str]:
@@ -135,9 +142,15 @@ class Jobs:
             "interrupt", [self._keys.job(job_id)], [job_id, "interrupted before it started"]
         )
 
-    async def caller(self, job_id: str, milliseconds: int) -> str | None:
-        """Says how long the attached caller counts as alive from now; the job's state, or None."""
-        answer = await self._scripts.run("caller", [self._keys.job(job_id)], [job_id, milliseconds])
+    async def caller(
+        self, job_id: str, milliseconds: int, connection: str, *, arrives: bool = False
+    ) -> str | None:
+        """Says how long the attached caller counts as alive from now; the job's state, or None.
+
+        Only the connection that came last is heard.
+        """
+        arguments = [job_id, milliseconds, connection, int(arrives)]
+        answer = await self._scripts.run("caller", [self._keys.job(job_id)], arguments)
         return answer.decode() if answer else None
 
     async def orphan(self, job_id: str) -> None:
@@ -166,14 +179,17 @@ class Jobs:
     async def _rows(self, index: str, count: int, before: str) -> list[tuple[str, float]]:
         """`count` (id, score) pairs below the cursor `<score>-<id>`, the newest first."""
         score, _, last = before.partition("-")
-        start = score or "+inf"
-        found = await self._redis.zrevrangebyscore(
-            index, start, "-inf", start=0, num=count + 64, withscores=True
-        )
-        rows = [(member.decode(), value) for member, value in found]
-        if last:
-            rows = [row for row in rows if (row[1], row[0]) < (float(score), last)]
-        return rows[:count]
+        rows: list[tuple[str, float]] = []
+        seen, step = 0, count + 16
+        while True:
+            found = await self._redis.zrevrangebyscore(
+                index, score or "+inf", "-inf", start=seen, num=step, withscores=True
+            )
+            pairs = [(member.decode(), value) for member, value in found]
+            rows += [pair for pair in pairs if not last or (pair[1], pair[0]) < (float(score), last)]
+            seen += len(found)
+            if len(rows) >= count or len(found) < step:
+                return rows[:count]
 
     async def _many(self, job_ids: Sequence[str]) -> list[Job]:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from typing import Any
 
@@ -44,7 +44,7 @@ async def retry(request: Request, client: Client, body: bytes) -> Response:
             409, "not-ended", f"job {old.id} is {old.state}: only a job that has ended can be run again"
         )
     key = schema.decode(body, schema.Retry).key
-    wanted = {**old.spec, "attach": False, "retry_of": old.id}
+    wanted = {**await jobs(request).sealed_spec(old.id), "attach": False, "retry_of": old.id}
     return await _submitted(request, _stored(key, wanted, old.owner, require_worker=False))
 
 
@@ -55,9 +55,9 @@ async def listing(request: Request, client: Client, body: bytes) -> Response:
     state, limit, before = query.get("state", ""), query.get("limit", "50"), query.get("before", "")
     if state and state not in lifecycle.STATES:
         raise Problem(422, "invalid", f"state: {state!r} is none of {', '.join(lifecycle.STATES)}")
-    if not limit.isdigit() or not 1 <= int(limit) <= 200:
+    if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit) <= 200:
         raise Problem(422, "invalid", f"limit: expected 1 to 200, got {limit!r}")
-    if before and not _is_cursor(before):
+    if before and not _is_cursor(before, is_id):
         raise Problem(422, "invalid", "before: expected the 'next' of an earlier page")
     owner = "" if client.role == "admin" else client.id
     found, following = await jobs(request).page(int(limit), before, state, owner)
@@ -85,7 +85,7 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
     """What the job printed, a JSON object a line; with `follow=1` until it ends. `after` skips entries."""
     one = await owned_job(request, client)
     after, follow = request.query_params.get("after", "0-0"), request.query_params.get("follow") == "1"
-    if not _is_cursor(after):
+    if not _is_cursor(after, _is_number):
         raise Problem(422, "invalid", "after: expected the id of an entry")
     lines = _log_lines(request.app.state.store.output, jobs(request), one.id, after, follow)
     return StreamingResponse(lines, media_type="application/x-ndjson")
@@ -139,6 +139,8 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
 
 
 def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) -> Stored:
+    if spec["cwd"] is not None and placing.is_outside(spec["cwd"], None):
+        raise Problem(422, "outside-roots", "cwd: the directory lies outside every root")
     named = roots.names([*spec["args"], spec["cwd"] or ""])
     plain = [roots.unfold(argument, {name: f"/{name}" for name in named}) for argument in spec["args"]]
     schema.check_sizes(plain)
@@ -213,6 +215,11 @@ def _log_line(entry: Entry) -> dict[str, Any]:
         return {**line, "b64": base64.b64encode(entry.data).decode()}
 
 
-def _is_cursor(text: str) -> bool:
-    first, _, second = text.partition("-")
-    return first.isdigit() and second.isalnum() and len(text) < 64
+def _is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
+    first, separator, second = text.partition("-")
+    return bool(separator) and _is_number(first) and is_second(second)
+
+
+def _is_number(text: str) -> bool:
+    """Digits that fit into 64 bits."""
+    return text.isascii() and text.isdigit() and len(text) < 20

@@ -8,9 +8,10 @@ Nothing is remembered here: a caller that comes back, to any process, says with 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from app.state.connect import BLOCK, UNREACHABLE, stop
 from app.state.job import Job, NoSuchJob, is_id
@@ -37,6 +38,7 @@ class Caller:
     jobs: Jobs
     output: Output
     after: int
+    connection: str
 
 
 async def attach(socket: WebSocket) -> None:
@@ -59,7 +61,7 @@ async def _admit(socket: WebSocket) -> Caller:
     client, _ = await verifier.signer(socket, _no_body)
     demand_role(client, ("client", "admin"))
     job_id, after = socket.path_params["job_id"], socket.query_params.get("after", "0")
-    if not after.isdigit() or len(after) > 18:
+    if not (after.isascii() and after.isdigit()) or len(after) > 18:
         raise Problem(422, "invalid", "after: expected the number of a frame")
     jobs: Jobs = socket.app.state.jobs
     job = await jobs.get(job_id) if is_id(job_id) else None
@@ -69,8 +71,9 @@ async def _admit(socket: WebSocket) -> Caller:
         raise Problem(
             409, "not-attachable", f"job {job_id} was submitted without attach: read its log instead"
         )
-    await jobs.caller(job_id, OPEN_MS)
-    return Caller(socket, job_id, jobs, socket.app.state.store.output, int(after))
+    connection = secrets.token_hex(8)
+    await jobs.caller(job_id, OPEN_MS, connection, arrives=True)
+    return Caller(socket, job_id, jobs, socket.app.state.store.output, int(after), connection)
 
 
 async def _relay(caller: Caller) -> int:
@@ -117,15 +120,14 @@ async def _ended(caller: Caller) -> Job | None:
 async def _up(caller: Caller) -> int:
     """From the caller to the job, until the connection ends; its close code."""
     while True:
+        message = await caller.socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return int(message["code"])
         try:
-            message = await caller.socket.receive_bytes()
-        except WebSocketDisconnect as gone:
-            return gone.code
-        try:
-            kind, number, payload = frames.decode(message)
+            kind, number, payload = frames.decode(message.get("bytes") or b"")
         except frames.BadFrame:
-            kind = b""
-        if kind not in frames.FROM_CALLER or not kind:
+            kind, number, payload = b"", 0, b""
+        if not kind or kind not in frames.FROM_CALLER or not number:
             await _close(caller, NOT_ACCEPTED)
             return NOT_ACCEPTED
         await caller.output.send_in(caller.job_id, number, kind, payload)
@@ -138,7 +140,7 @@ async def _keep(caller: Caller) -> None:
     while True:
         await asyncio.sleep(OPEN_EVERY)
         try:
-            await caller.jobs.caller(caller.job_id, OPEN_MS)
+            await caller.jobs.caller(caller.job_id, OPEN_MS, caller.connection)
         except UNREACHABLE:
             continue
 
@@ -146,7 +148,7 @@ async def _keep(caller: Caller) -> None:
 async def _left(caller: Caller, code: int) -> None:
     """The connection is gone: if the caller does not come back soon, its job is ended."""
     wait = MOVED_MS if code == SERVICE_RESTART else CLOSED_MS
-    await caller.jobs.caller(caller.job_id, wait)
+    await caller.jobs.caller(caller.job_id, wait, caller.connection)
     if code != SERVICE_RESTART:
         await asyncio.sleep((CLOSED_MS + 20) / 1000)
         await caller.jobs.orphan(caller.job_id)

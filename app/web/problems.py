@@ -9,10 +9,12 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
-from app.state.connect import UNREACHABLE, RedisError
+from app.state.connect import FULL, UNREACHABLE, RedisError
 from app.state.job import JobError, NoSuchJob
 from app.state.jobs import KeyReused, NobodyQualifies
+from app.state.seal import BadSeal
 from app.state.workers import NoSuchWorker
 
 log = logging.getLogger("ffgrid.web")
@@ -66,10 +68,12 @@ def from_error(error: Exception) -> Problem:
     if isinstance(error, JobError):
         status, name = JOB_ERRORS[type(error)]
         return Problem(status, name, str(error), headers={"Retry-After": "5"} if status == 503 else None)
+    if isinstance(error, BadSeal):
+        return Problem(409, "not-sealed", str(error))
     if isinstance(error, UNREACHABLE):
         detail = "the queue (Redis) cannot be reached; nothing was changed, try again"
         return Problem(503, "queue-unreachable", detail, headers={"Retry-After": "2"})
-    if isinstance(error, RedisError) and "OOM" in str(error):
+    if isinstance(error, FULL) or (isinstance(error, RedisError) and "OOM" in str(error)):
         detail = "the queue (Redis) is full; nothing was stored, try again later"
         return Problem(503, "queue-full", detail, headers={"Retry-After": "30"})
     if isinstance(error, HTTPException):
@@ -81,4 +85,16 @@ def from_error(error: Exception) -> Problem:
 
 async def handle(request: Request, error: Exception) -> Response:
     """Starlette's exception handler for everything."""
-    return from_error(error).response()
+    problem = from_error(error)
+    if problem.status == 405:
+        problem.headers["Allow"] = ", ".join(_allowed(request))
+    return problem.response()
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes that have this path."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] != Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)

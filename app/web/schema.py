@@ -11,9 +11,9 @@ from app.wire import roots
 from app.wire.messages import ARGUMENT_LIMIT, ARGUMENTS_LIMIT
 
 Key = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$", description="made by the client, one a run")
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$(?!\n)", description="made by the client, one a run")
 ]
-RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\n)")]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -61,16 +61,15 @@ def decode(body: bytes, form: type[T]) -> T:
         path = where.strip("`") or "$"
         detail = f"{path.removeprefix('$.')}: {_lowered(message)}"
         raise Problem(422, "invalid", detail, errors=[{"pointer": path, "detail": message}]) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, "malformed", f"the body is not JSON: {_lowered(str(error))}") from None
 
 
 def folded(argument: Argument, where: str) -> roots.Folded:
-    """An argument as the wire has it. Raises Problem 422 for a piece that is neither root nor bytes."""
+    """An argument as the wire has it. Raises Problem 422 for what no argument can be."""
     if isinstance(argument, str):
-        _limit(argument, where)
-        return argument
-    return [piece if isinstance(piece, str) else _piece(piece, where) for piece in argument]
+        return _text(argument, where)
+    return [_text(piece, where) if isinstance(piece, str) else _piece(piece, where) for piece in argument]
 
 
 def check_sizes(arguments: list[str]) -> None:
@@ -89,15 +88,16 @@ def _piece(piece: Piece, where: str) -> dict[str, str]:
     if piece.root is not None:
         return {"root": piece.root}
     try:
-        roots.decode(piece.b64 or "")
+        _text(roots.decode(piece.b64 or ""), where)
     except ValueError:
         raise Problem(422, "invalid", f"{where}: 'b64' is not base64") from None
     return {"b64": piece.b64 or ""}
 
 
-def _limit(argument: str, where: str) -> None:
-    if "\0" in argument:
+def _text(text: str, where: str) -> str:
+    if "\0" in text:
         raise Problem(422, "invalid", f"{where}: an argument cannot hold a NUL")
+    return text
 
 
 def _lowered(message: str) -> str:

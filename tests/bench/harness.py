@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -239,6 +240,12 @@ class Side:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
+
+    def speaks_within(self, seconds: float) -> bool:
+        """Whether it says something, or ends, before that time is over."""
+        assert self.process.stdout
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        return bool(ready)
 
     def hear(self) -> Any:
         """The next thing it says. Raises Broken."""

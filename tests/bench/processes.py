@@ -37,7 +37,7 @@ def run(options: Options) -> Iterator[Figure]:
         if real is None:
             raise Broken("ffmpeg is not installed: `make bench` installs it")
         programs = {
-            "ffmpeg": (real, ["-version"], 40),
+            "ffmpeg": (real, ["-version"], 24),
             "trivial": (stage.script("trivial", TRIVIAL), NOTHING, 300),
         }
         for name, (program, args, count) in programs.items():

@@ -53,7 +53,9 @@ def run(options: Options) -> Iterator[Figure]:
     gone = [orphans for _, orphans in moved + again]
     yield from _figures("recovery.elsewhere", [seconds for seconds, _ in moved], ELSEWHERE)
     yield from _figures("recovery.restarted", [seconds for seconds, _ in again], RESTARTED)
-    yield Figure("recovery.orphans.max", max(gone), "ms", bare, "ffmpeg killed directly", max(gone) - bare)
+    for name, value in (("p50", median(gone)), ("max", max(gone))):
+        beside = "ffmpeg killed directly"
+        yield Figure(f"recovery.orphans.{name}", value, "ms", bare, beside, value - bare)
 
 
 def _figures(name: str, values: list[float], aim: Aim) -> Iterator[Figure]:

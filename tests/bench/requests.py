@@ -7,7 +7,6 @@ the same process in the same run. By turns; the median of the rounds.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -18,20 +17,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from app.state.requirements import class_id
 from app.state.store import Store
+from app.state.workers import BEAT
 from app.web import schema
 from app.web.api import prepare
 from app.wire import keyfile, signing
 from app.wire.messages import JOBS, job_path
 from tests.bench.figure import Aim, Figure, ratio
-from tests.bench.harness import Options, Side, Stage, say
+from tests.bench.harness import Options, Stage, say
 from tests.bench.stats import median
 
 MANY = 32
 ROUNDS = 3
-COUNTS = {("livez", MANY): 6000, ("show", MANY): 3000, ("submit", MANY): 3000}
-COUNTS |= {("livez", 1): 1000, ("show", 1): 800, ("submit", 1): 800}
+COUNTS = {("livez", MANY): 4000, ("show", MANY): 2000, ("submit", MANY): 2000}
+COUNTS |= {("livez", 1): 800, ("show", 1): 500, ("submit", 1): 500}
 RATE = Aim(3000, at_least=True)
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
@@ -40,10 +39,12 @@ def run(options: Options) -> Iterator[Figure]:
     """The figures."""
     with Stage(options) as stage:
         port, key = stage.web(), str(stage.key("caller", "client"))
-        job_id = asyncio.run(_someone_qualifies(stage))
+        job_id = stage.ask(lambda store: _someone_qualifies(stage, store))
         rounds = ROUNDS * (5 if options.long else 1)
         side = stage.side(load, port=port, key=key, job_id=job_id, rounds=rounds)
-        rates = asyncio.run(_hear_with_a_worker(stage, side))
+        while not side.speaks_within(BEAT):
+            stage.ask(_beat)
+        rates: dict[str, list[float]] = side.hear()
     for connections in (MANY, 1):
         bare = median(rates[f"livez {connections}"])
         for what in ("show", "submit"):
@@ -161,26 +162,14 @@ class _Line:
         return True
 
 
-async def _someone_qualifies(stage: Stage) -> str:
+async def _someone_qualifies(stage: Stage, store: Store) -> str:
     """Makes a job to look at and a worker that could run such jobs and takes none; the job's id."""
-    store = Store(stage.url)
     about: dict[str, Any] = {"binaries": {"ffmpeg": "0"}, "roots": [], "encoders": [], "labels": {}}
     await store.workers.register("idle", "boot", about)
     body = json.dumps({"key": "key-of-this-one", "binary": "ffmpeg", "args": ["-version"]}).encode()
-    one = await stage.jobs(store).submit(prepare(schema.decode(body, schema.Submission), "caller"))
-    await store.close()
-    return one.id
+    return (await stage.jobs(store).submit(prepare(schema.decode(body, schema.Submission), "caller"))).id
 
 
-async def _hear_with_a_worker(stage: Stage, side: Side) -> dict[str, list[float]]:
-    """What the load says; meanwhile the worker beats, so that submissions are answered as they usually are."""
-    store = Store(stage.url)
-    leases = store.leases("idle", "boot")
-    classes = [class_id(needs) for needs in (await store.workers.classes()).values()]
-    heard = asyncio.create_task(asyncio.to_thread(side.hear))
-    while not heard.done():
-        await leases.beat(0, classes, {})
-        await asyncio.wait([heard], timeout=1.5)
-    await store.close()
-    rates: dict[str, list[float]] = heard.result()
-    return rates
+async def _beat(store: Store) -> None:
+    """That worker still lives: submissions are answered as they usually are."""
+    await store.leases("idle", "boot").beat(0, list(await store.workers.classes()), {})

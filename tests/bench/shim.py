@@ -88,7 +88,7 @@ def _trivial(stage: Stage, port: int, launchers: Path, pairs: int) -> Iterator[F
     for name in parts[0]:
         beside = (_ms(bare), "python -I -S -c pass") if name == "interpreter" else (None, "")
         yield Figure(f"  {name}", median(part[name] for part in parts), "ms", *beside)
-    yield Figure("  (all of them)", _ms(stepped), "ms", whole.value, "shim.trivial")
+    yield Figure("  together", _ms(stepped), "ms", whole.value, "shim.trivial")
 
 
 def make_sample(ffmpeg: str, path: Path, seconds: int) -> None:

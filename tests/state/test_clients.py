@@ -207,6 +207,8 @@ async def test_a_revoked_key_that_is_rotated_is_good_again_but_not_its_old_secre
 
     assert client.version > revoked.version
     assert client.versions(client.rotated) == [client.version]
+    again = await scene.store.clients.rotate("jellyfin")
+    assert again.versions(again.rotated) == [again.version, client.version]
 
 
 async def test_a_revoked_key_keeps_its_name(scene: Scene) -> None:

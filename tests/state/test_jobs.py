@@ -540,7 +540,7 @@ async def test_a_job_without_a_caller_waits_for_none(scene: Scene) -> None:
 async def test_a_caller_that_is_there_says_so_and_hears_the_state(scene: Scene) -> None:
     job_id = await scene.submit(attach=True)
 
-    assert await scene.jobs.caller(job_id, 60_000) == "queued"
+    assert await scene.jobs.caller(job_id, 60_000, "c", arrives=True) == "queued"
 
     deadline = await scene.redis.zscore(scene.keys.callers, job_id)
     assert 59_000 < deadline - await scene.now() <= 60_000
@@ -549,18 +549,18 @@ async def test_a_caller_that_is_there_says_so_and_hears_the_state(scene: Scene) 
 async def test_the_caller_of_an_ended_job_is_not_waited_for(scene: Scene) -> None:
     job_id = await scene.ended(await scene.worker(), attach=True)
 
-    assert await scene.jobs.caller(job_id, 60_000) == "done"
+    assert await scene.jobs.caller(job_id, 60_000, "c", arrives=True) == "done"
     assert await scene.redis.zcard(scene.keys.callers) == 0
 
 
 async def test_a_caller_of_no_job_hears_of_none(scene: Scene) -> None:
-    assert await scene.jobs.caller("01JABCDEFGHJKMNPQRSTVWXYZ0", 60_000) is None
+    assert await scene.jobs.caller("01JABCDEFGHJKMNPQRSTVWXYZ0", 60_000, "c", arrives=True) is None
     assert await scene.redis.zcard(scene.keys.callers) == 0
 
 
 async def test_a_job_whose_callers_time_is_over_is_cancelled(scene: Scene) -> None:
     job_id = await scene.submit(attach=True)
-    await scene.jobs.caller(job_id, -1)
+    await scene.jobs.caller(job_id, -1, "c", arrives=True)
 
     await scene.jobs.orphan(job_id)
 
@@ -571,7 +571,7 @@ async def test_a_job_whose_callers_time_is_over_is_cancelled(scene: Scene) -> No
 
 async def test_a_job_whose_caller_came_back_goes_on(scene: Scene) -> None:
     job_id, plain = await scene.submit(attach=True), await scene.submit()
-    await scene.jobs.caller(job_id, 60_000)
+    await scene.jobs.caller(job_id, 60_000, "c", arrives=True)
 
     await scene.jobs.orphan(job_id)
     await scene.jobs.orphan(plain)
@@ -582,7 +582,7 @@ async def test_a_job_whose_caller_came_back_goes_on(scene: Scene) -> None:
 async def test_the_worker_of_a_running_orphan_is_told_to_kill_it(scene: Scene) -> None:
     worker = await scene.worker()
     lease = await scene.running(worker, attach=True)
-    await scene.jobs.caller(lease.id, -1)
+    await scene.jobs.caller(lease.id, -1, "c", arrives=True)
 
     await scene.jobs.orphan(lease.id)
 

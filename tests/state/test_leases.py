@@ -243,6 +243,22 @@ async def test_a_started_hint_and_a_claimed_job_are_alike(scene: Scene) -> None:
     assert {name for name in first if first[name] != second[name]} <= differ
 
 
+async def test_starting_twice_with_one_token_gives_one_lease(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, job_id = await scene.worker(), await scene.submit()
+    ((entry, _),) = await scene.deliver(worker, scene.stream())
+    monkeypatch.setattr(worker, "_token", lambda: "boot:same")
+    first = await worker.start(scene.stream(), entry, job_id)
+    before = await scene.everything()
+
+    second = await worker.start(scene.stream(), entry, job_id)
+
+    assert first is not None
+    assert second == first
+    assert await scene.everything() == before
+
+
 async def test_a_hint_whose_job_was_cancelled_starts_nothing(scene: Scene) -> None:
     worker, job_id = await scene.worker(), await scene.submit()
     ((entry, _),) = await scene.deliver(worker, scene.stream())
@@ -510,8 +526,34 @@ async def test_a_beat_goes_on_though_a_stream_was_deleted(scene: Scene) -> None:
 
     beat = await worker.beat(2, [], {lease.id: lease.token, kept.id: kept.token})
 
-    assert beat.standing == "ok"
+    assert (beat.standing, beat.lost) == ("ok", [])
     assert await scene.tick() == {}
+
+
+async def test_a_lease_outlives_the_entry_that_somebody_deleted(scene: Scene) -> None:
+    worker, other = await scene.worker("w1"), await scene.worker("w2")
+    lease = await scene.running(worker)
+    await scene.redis.delete(scene.stream())
+
+    for _ in range(2):
+        assert (await worker.beat(1, [], {lease.id: lease.token})).lost == []
+        assert await other.claim([scene.stream()], 5) == []
+    await scene.assert_queue_is_true(scene.stream())
+    await worker.beat(1, [], {lease.id: lease.token})
+    await worker.finish(lease, "succeed", {"exit": 0})
+
+    assert await scene.queue(scene.stream()) == await scene.pending(scene.stream()) == {}
+    assert await scene.endings(lease.id) == ["done"]
+
+
+async def test_a_job_whose_entry_somebody_deleted_is_still_lost_with_its_worker(scene: Scene) -> None:
+    worker = await scene.worker("w1")
+    lease = await scene.running(worker)
+    await scene.redis.delete(scene.stream())
+    await worker.beat(1, [], {lease.id: lease.token})
+
+    assert await scene.lose(lease.id) == {lease.id: "queued"}
+    assert (await scene.claim(worker, lease.id)).attempt == 2
 
 
 # Telling

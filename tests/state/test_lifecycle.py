@@ -136,7 +136,7 @@ async def test_nothing_at_all_changes_a_job_that_has_ended(scene: Scene, state: 
     for door in DOORS.values():
         await door(subject)
     await scene.jobs.cancel(job_id, "kill", "too late")
-    await scene.jobs.caller(job_id, -1000)
+    await scene.jobs.caller(job_id, -1000, "c", arrives=True)
     await scene.jobs.orphan(job_id)
     with pytest.raises(LeaseLost):
         await subject.worker.progress(subject.lease, {"percent": 1})

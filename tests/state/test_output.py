@@ -247,6 +247,13 @@ async def test_a_job_that_waits_for_its_caller_can_be_woken(
     assert [entry.kind for entry in await receiving] == [b""]
 
 
+async def test_a_job_that_was_woken_leaves_nothing_for_ever(scene: Scene, output: Output) -> None:
+    await output.wake_in(JOB)
+    await output.end(JOB, attached=True)
+
+    assert [key for key in await scene.everything() if await scene.redis.pttl(key) < 0] == []
+
+
 # Whether an attempt has left traces
 
 

@@ -366,8 +366,8 @@ async def test_many_ticks_at_once_lose_a_job_once(scene: Scene, other: Scene) ->
 
 async def test_the_job_of_a_caller_that_is_gone_is_cancelled(scene: Scene) -> None:
     queued, kept = await scene.submit(attach=True), await scene.submit(attach=True)
-    await scene.jobs.caller(queued, -1)
-    await scene.jobs.caller(kept, 60_000)
+    await scene.jobs.caller(queued, -1, "c", arrives=True)
+    await scene.jobs.caller(kept, 60_000, "c", arrives=True)
 
     assert await scene.tick() == {queued: "cancelled"}
 
@@ -380,7 +380,7 @@ async def test_the_running_job_of_a_caller_that_is_gone_is_killed_once(scene: Sc
     worker = await scene.worker("w1")
     lease = await scene.running(worker, attach=True)
     await scene.redis.delete(scene.keys.inbox("w1"))
-    await scene.jobs.caller(lease.id, -1)
+    await scene.jobs.caller(lease.id, -1, "c", arrives=True)
 
     assert await scene.tick() == {lease.id: "cancelling"}
     assert await scene.tick() == {}
@@ -392,7 +392,7 @@ async def test_the_running_job_of_a_caller_that_is_gone_is_killed_once(scene: Sc
 async def test_callers_get_a_longer_grace_after_an_outage(scene: Scene) -> None:
     job_id = await scene.submit(attach=True)
     await scene.tick()
-    await scene.jobs.caller(job_id, -1)
+    await scene.jobs.caller(job_id, -1, "c", arrives=True)
     await scene.redis.hset(scene.keys.reaper, "last", await scene.now() - OUTAGE_MS - 500)
 
     assert await scene.tick() == {}

@@ -144,6 +144,16 @@ async def test_a_worker_that_was_replaced_does_not_retire_the_other(scene: Scene
     assert await scene.everything() == before
 
 
+async def test_a_worker_that_retires_with_a_job_leaves_it_to_the_reaper(scene: Scene) -> None:
+    """A consumer that is deleted takes its pending entries along."""
+    worker = await scene.worker("w1")
+    lease = await scene.running(worker)
+
+    await scene.store.workers.retire("w1", worker.boot)
+
+    assert await scene.lose(lease.id) == {lease.id: "queued"}
+
+
 async def test_a_name_is_free_once_its_worker_has_retired(scene: Scene) -> None:
     worker = await scene.worker("w1", boot="boot-a")
     await scene.store.workers.retire("w1", worker.boot)

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,11 +147,19 @@ def say(port: int, data: bytes, within: float = 15.0) -> Answer:
 
 
 def ask(
-    port: int, key: Key, method: str, target: str, body: Any = b"", headers: Sequence[tuple[str, str]] = ()
+    port: int,
+    key: Key,
+    method: str,
+    target: str,
+    body: Any = b"",
+    more: Headers | None = None,
+    within: float = 15.0,
 ) -> Answer:
     """A signed request as it should be; a body that is no bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return say(port, request(method, target, [*headers, *key.sign(method, target, content)], content))
+    return say(
+        port, request(method, target, [*(more or []), *key.sign(method, target, content)], content), within
+    )
 
 
 def submission(**changes: Any) -> dict[str, Any]:
