@@ -21,6 +21,8 @@ from redis.exceptions import (
     TimeoutError,
 )
 
+from app.state.batching import Batching
+
 BLOCK = 2.0  # seconds a blocking read waits
 SCHEMES = ("redis://", "rediss://", "unix://")
 
@@ -92,13 +94,13 @@ class _Direct:
             raise
 
 
-def _direct(pool: ConnectionPool) -> Connection:
+def _direct(pool: ConnectionPool) -> ConnectionPool:
     pool.connection_class = type("Direct", (_Direct, pool.connection_class), {})
-    return Redis.from_pool(pool)
+    return pool
 
 
-def open_commands(url: str, connections: int = 64) -> Connection:
-    """A client for commands that answer at once; a lost connection is tried again within a second."""
+def open_commands(url: str, connections: int = 16) -> Connection:
+    """A client for commands that answer at once, batched; a lost connection is tried again within a second."""
     # A connection that is lost is made again; a server that hangs is not asked twice.
     retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3, supported_errors=(ConnectionError,))
     pool: ConnectionPool = BlockingConnectionPool.from_url(
@@ -110,7 +112,7 @@ def open_commands(url: str, connections: int = 64) -> Connection:
         retry=retry,
         health_check_interval=0,
     )
-    return _direct(pool)
+    return Batching.from_pool(_direct(pool))
 
 
 def open_blocking(url: str, connections: int = 4096) -> Connection:
@@ -123,4 +125,4 @@ def open_blocking(url: str, connections: int = 4096) -> Connection:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
-    return _direct(pool)
+    return Redis.from_pool(_direct(pool))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from app.state import lifecycle
@@ -214,7 +215,6 @@ def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
 
 def command_line(spec: dict[str, Any]) -> str:
     """The command for people: folded paths as `{Root}/rest`, quoted where a shell would need it."""
-    from shlex import quote
 
     def text(folded: Any) -> str:
         if isinstance(folded, str):

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from app.state import lifecycle
 from app.state.clients import Client
@@ -61,23 +62,23 @@ async def listing(request: Request, client: Client, body: bytes) -> Response:
         raise Problem(422, "invalid", "before: expected the 'next' of an earlier page")
     owner = "" if client.role == "admin" else client.id
     found, following = await jobs(request).page(int(limit), before, state, owner)
-    return JSONResponse({"jobs": [views.job(one) for one in found], "next": following or None})
+    return answer({"jobs": [views.job(one) for one in found], "next": following or None})
 
 
 @signed(*ANYBODY)
 async def show(request: Request, client: Client, body: bytes) -> Response:
     """One job."""
-    return JSONResponse(views.job(await owned_job(request, client)))
+    return answer(views.job(await owned_job(request, client)))
 
 
 @signed(*ANYBODY)
 async def cancel(request: Request, client: Client, body: bytes) -> Response:
     """Ends a job: 200 when it was queued, 202 when its worker has been told, 409 when it has ended."""
     one = await owned_job(request, client)
-    answer = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
-    if answer == "ended":
+    state = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
+    if state == "ended":
         raise Problem(409, "ended", f"job {one.id} has ended already: it is {one.state}")
-    return JSONResponse({"id": one.id, "state": answer}, 202 if answer == "cancelling" else 200)
+    return answer({"id": one.id, "state": state}, 202 if state == "cancelling" else 200)
 
 
 @signed(*ANYBODY)
@@ -94,16 +95,19 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
 @signed(*ANYBODY)
 async def workers(request: Request, client: Client, body: bytes) -> Response:
     """All workers that are remembered."""
-    return JSONResponse(
-        {"workers": [views.worker(one) for one in await request.app.state.store.workers.all()]}
-    )
+    return answer({"workers": [views.worker(one) for one in await request.app.state.store.workers.all()]})
 
 
 @signed("admin")
 async def drain(request: Request, client: Client, body: bytes) -> Response:
     """Tells a worker to take nothing new and to end when its jobs have ended."""
     await request.app.state.store.workers.drain(request.path_params["worker_id"])
-    return JSONResponse({"id": request.path_params["worker_id"], "state": "draining"}, 202)
+    return answer({"id": request.path_params["worker_id"], "state": "draining"}, 202)
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON, made by what also reads it."""
+    return Response(msgspec.json.encode(content), status, headers, "application/json")
 
 
 def jobs(request: Request) -> Jobs:
@@ -167,13 +171,13 @@ def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) ->
 
 
 async def _submitted(request: Request, submission: Stored) -> Response:
-    answer: Submitted = await jobs(request).submit(submission)
-    body: dict[str, Any] = {"id": answer.id, "qualified": answer.qualified, "new": answer.new}
-    if not answer.qualified:
+    made: Submitted = await jobs(request).submit(submission)
+    body: dict[str, Any] = {"id": made.id, "qualified": made.qualified, "new": made.new}
+    if not made.qualified:
         body["warning"] = (
             f"queued, but {await jobs(request).why_nobody(submission.needs) or 'no worker is free'}"
         )
-    return JSONResponse(body, 201 if answer.new else 200, headers={"Location": job_path(answer.id)})
+    return answer(body, 201 if made.new else 200, headers={"Location": job_path(made.id)})
 
 
 async def _log_lines(

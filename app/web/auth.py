@@ -22,7 +22,7 @@ from app.wire.messages import BODY_LIMIT
 CACHE_SECONDS = 1.0  # how long a key's record is trusted without asking Redis again
 _PATH = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~/-")
 _QUERY = _PATH | frozenset(b"%+=&:,")
-_ONCE = ("signature", "signature-input", "content-digest", "host", "content-length")
+_ONCE = frozenset((b"signature", b"signature-input", b"content-digest", b"host", b"content-length"))
 
 
 class Verifier:
@@ -38,8 +38,7 @@ class Verifier:
         self, connection: HTTPConnection, body: Callable[[], Awaitable[bytes]]
     ) -> tuple[Client, bytes]:
         """Who signed it, and its body. Raises Problem."""
-        check_framing(connection)
-        claim = _claim(connection)
+        claim = _claim(check_framing(connection))
         client = await self._record(claim.key_id)
         if not self._is_genuine(claim, client, connection) or client is None:
             raise Unauthorized
@@ -98,14 +97,17 @@ async def read_body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def check_framing(connection: HTTPConnection) -> None:
-    """Refuses requests that two parsers could read differently. Raises Problem 400."""
-    headers = connection.headers
-    twice = [name for name in _ONCE if len(headers.getlist(name)) > 1]
+def check_framing(connection: HTTPConnection) -> dict[bytes, bytes]:
+    """Refuses requests that two parsers could read differently; the headers. Raises Problem 400."""
+    headers: dict[bytes, bytes] = {}
+    doubled = False
+    for name, value in connection.scope["headers"]:
+        doubled = doubled or (name in headers and name in _ONCE)
+        headers[name] = value
     if (
-        twice
-        or ("content-length" in headers and "transfer-encoding" in headers)
-        or "content-encoding" in headers
+        doubled
+        or (b"content-length" in headers and b"transfer-encoding" in headers)
+        or b"content-encoding" in headers
     ):
         raise Problem(
             400, "malformed", "the request's framing is ambiguous: a header is doubled or contradicts another"
@@ -114,16 +116,13 @@ def check_framing(connection: HTTPConnection) -> None:
     strange = not _PATH.issuperset(path) or not _QUERY.issuperset(query)
     if strange or b"//" in path or b"/." in path or path.decode("latin-1") != connection.scope["path"]:
         raise Problem(400, "malformed", "the request's path holds characters that no path of this API has")
+    return headers
 
 
-def _claim(connection: HTTPConnection) -> signing.Claim:
-    headers = connection.headers
+def _claim(headers: dict[bytes, bytes]) -> signing.Claim:
+    names = (b"signature-input", b"signature", b"content-digest")
     try:
-        return signing.read(
-            headers.get("signature-input", ""),
-            headers.get("signature", ""),
-            headers.get("content-digest", ""),
-        )
+        return signing.read(*(headers.get(name, b"").decode("latin-1") for name in names))
     except signing.BadSignature:
         raise Unauthorized from None
 

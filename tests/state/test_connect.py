@@ -92,6 +92,19 @@ async def ping_and_sleep(scene: Scene, steps: int) -> asyncio.Task[None]:
 
 
 @pytest.mark.parametrize("steps", range(8))
+async def test_a_cancellation_reaches_a_task_in_the_midst_of_a_command(scene: Scene, steps: int) -> None:
+    """Python 3.11's `wait_for`, through which redis-py sends what has a timeout, swallows a cancellation."""
+    await scene.redis.ping()
+    working = await ping_and_sleep(scene, steps)
+
+    working.cancel()
+    done, _ = await asyncio.wait([working], timeout=0.5)
+    await stop(working)
+
+    assert done == {working}
+
+
+@pytest.mark.parametrize("steps", range(8))
 async def test_a_task_that_is_stopped_ends_in_the_midst_of_a_command(scene: Scene, steps: int) -> None:
     await scene.redis.ping()
     working = await ping_and_sleep(scene, steps)
