@@ -57,9 +57,9 @@ def _text(path: str) -> str:
         raise BadConfig("no key is configured: set FFGRID_KEY_FILE, or run `ffgrid shim install` again")
     try:
         descriptor = open(path, O_RDONLY)
-    except OSError as error:
-        raise BadConfig(f"cannot read the key file {path}: {error.strerror}") from None
-    try:
-        return read(descriptor, 4096).decode("utf-8", "replace")
-    finally:
-        close(descriptor)
+        try:
+            return read(descriptor, 4096).decode("utf-8", "replace")
+        finally:
+            close(descriptor)
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"cannot read the key file {path}: {getattr(error, 'strerror', error)}") from None

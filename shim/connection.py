@@ -129,6 +129,8 @@ class Connection:
             # As bytes: a host given as text is encoded with idna, and loading that costs 8 ms.
             host = self._host.encode() if self._host.isascii() else self._host
             addresses = _socket.getaddrinfo(host, self._port, 0, _socket.SOCK_STREAM)
+        except UnicodeError:
+            raise Unreachable(f"cannot read the coordinator's address {self.url!r}: its host is no name") from None
         except OSError as error:
             raise self._unreachable(error) from None
         for last, (family, kind, protocol, _, address) in enumerate(addresses, 1 - len(addresses)):
@@ -196,7 +198,11 @@ def _split(url: str) -> tuple[bool, str, int, str]:
         port = port[1:]
     elif ":" in authority:
         host, _, port = authority.rpartition(":")
-    if scheme not in ("http", "https") or not host or (port and not port.isdigit()):
+    if scheme not in ("http", "https") or not host or not _is_port(port):
         raise Unreachable(f"cannot read the coordinator's address {url!r}: expected http://host:port")
     secure = scheme == "https"
     return secure, host, int(port) if port else (443 if secure else 80), (slash + path).rstrip("/")
+
+
+def _is_port(text: str) -> bool:
+    return text == "" or (text.isascii() and text.isdigit() and 0 < int(text) < 65_536)

@@ -57,14 +57,18 @@ def _send_away(binary: str, args: list[str], config: Config) -> Relay:
             continue
         if status not in (200, 201):
             raise Refused(status, answer, headers.get("date", ""))
-        job_id = headers["location"].rpartition("/")[2]
+        job_id = headers.get("location", "").removeprefix(messages.JOBS + "/")
+        if len(job_id) != 26 or not job_id.isalnum():
+            why = f"{url} does not answer as a coordinator does"
+            continue
         return Relay(connection, config, job_id, read.reads_stdin)
     raise Unreachable(why)
 
 
 def _end(binary: str, ending: attach.Exit) -> NoReturn:
     if ending.signal is not None:
-        _signal.signal(ending.signal, _signal.SIG_DFL)
+        if ending.signal != _signal.SIGKILL:
+            _signal.signal(ending.signal, _signal.SIG_DFL)
         posix.kill(posix.getpid(), ending.signal)
     if ending.code is None:
         _fail(binary, ending.reason or "the job ended without saying how")
@@ -74,6 +78,8 @@ def _end(binary: str, ending: attach.Exit) -> NoReturn:
 def _run_here(binary: str, args: list[str], local: str, why: str) -> NoReturn:
     """Becomes the local program, or says why it cannot."""
     if local:
+        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and exec would hand that on
+            _signal.signal(number, _signal.SIG_DFL)
         try:
             posix.execv(local, [binary, *args])
         except OSError as error:
@@ -82,5 +88,5 @@ def _run_here(binary: str, args: list[str], local: str, why: str) -> NoReturn:
 
 
 def _fail(binary: str, why: str) -> NoReturn:
-    posix.write(2, f"{binary} (ffgrid): {why}\n".encode("utf-8", "surrogateescape"))
+    posix.write(2, f"{binary} (ffgrid): {why}\n".encode("utf-8", "backslashreplace"))
     posix._exit(FAILED)

@@ -55,6 +55,8 @@ class Relay:
         ending: attach.Exit | None = None
         try:
             ending = self._attach(self._connection)
+        except Refused as refused:
+            raise Lost(refused.sentence()) from None
         except (Unreachable, OSError, websocket.BadFrame):
             self._connection = None
         while ending is None:

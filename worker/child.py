@@ -6,11 +6,13 @@ Two things end it with its worker: the kernel (PDEATHSIG, set by setpriv where t
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from app.guard import Guard
 from worker import pipe
@@ -62,14 +64,19 @@ class Child:
     def kill(self) -> None:
         """Ends it and everything it has started, at once."""
         if self._process.returncode is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            self._end_group()
 
     async def wait(self) -> int:
         """Its exit code, or minus the signal that ended it."""
-        if self._process.poll() is None:
+        if self._process.returncode is None:
             await _ended(self._process)
+            self._end_group()  # what it has started and left behind; its own id is still taken
         self._guard.forget(self.pid)
         return self._process.wait()
+
+    def _end_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group that has ended
+            os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Closes every pipe end that is still open."""
@@ -90,6 +97,8 @@ def spawn(
 
     Raises OSError when the program cannot be started.
     """
+    if shutil.which(argv[0]) is None:  # setpriv would say it, where nobody reads
+        raise OSError(errno.ENOENT, "it is not there, or cannot be run", argv[0])
     out, child_out = pipe.pair(ours_reads=True)
     err, child_err = pipe.pair(ours_reads=True)
     into, child_in = pipe.pair(ours_reads=False) if stdin else (None, None)

@@ -68,18 +68,23 @@ async def inspect(
     versions = {name: _version(await _run(path, "-version")) for name, path in found.items()}
     if not versions["ffmpeg"]:
         raise NoFFmpeg(f"{found['ffmpeg']} does not answer -version as ffmpeg does")
+    if not versions.get("ffprobe", "here"):
+        del found["ffprobe"], versions["ffprobe"]
     encoders = _encoders(await _run(found["ffmpeg"], "-hide_banner", "-encoders"))
     return Machine(found, versions, [name for name in encoders if _has_device(name)], roots, slots, labels)
 
 
 async def _run(program: str, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return ""
     out, _ = await process.communicate()
     return out.decode("utf-8", "replace")
 

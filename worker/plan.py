@@ -70,13 +70,10 @@ def _check(read: Command, spec: dict[str, Any], cwd: str | None, mapped: Mapping
     for index in placing.strays(read, spec["args"], spec["cwd"]):
         raise CannotRun(f"{read.args[index]!r} lies outside every root")
     real = {name: os.path.realpath(top) for name, top in mapped.items()}
-    named = [text for text, folded in zip(read.args, spec["args"], strict=True) if roots.names([folded])]
-    relative = [
-        url for url in read.texts([*read.inputs, *read.outputs]) if not url.startswith(("/", "file:/"))
-    ]
-    for text in [*named, *relative, *([cwd] if cwd else [])]:
-        path = _path(text, cwd)
-        if (text in named or os.path.lexists(path)) and roots.holder(os.path.realpath(path), real) is None:
+    named = [index for index, folded in enumerate(spec["args"]) if roots.names([folded])]
+    texts = [read.args[index] for index in sorted({*named, *placing.files(read)})]
+    for text in [*texts, *([cwd] if cwd else [])]:
+        if roots.holder(os.path.realpath(_path(text, cwd)), real) is None:
             raise CannotRun(f"{text!r} leads out of its root through a link")
 
 
@@ -85,7 +82,7 @@ def _renames(read: Command, job_id: str, attempt: int) -> dict[int, str]:
     named = {}
     for index in command.output_files(read):
         folder, name = os.path.split(read.args[index])
-        suffix = os.path.splitext(name)[1]
+        suffix = name[name.rfind(".") :] if "." in name else ""  # as ffmpeg finds it: ".mkv" is a suffix too
         named[index] = os.path.join(folder, f"{PREFIX}{job_id}-{attempt}-{index}{suffix}")
         if not folder and read.args[index].startswith("file:"):
             named[index] = "file:" + named[index]

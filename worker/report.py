@@ -81,6 +81,7 @@ class Caller:
         self._sent: deque[tuple[int, int]] = deque()
         self._ahead = 0
         self._room = asyncio.Event()
+        self._order = asyncio.Lock()
 
     async def write(self, kind: bytes, data: bytes) -> None:
         """Sends bytes; waits while the caller is a whole window behind."""
@@ -106,15 +107,15 @@ class Caller:
 
     async def _send(self, kind: bytes, data: bytes) -> None:
         """Sends one frame, again until Redis has it: under its number it is stored once."""
-        self._number += 1
-        number = self._number
-        self._sent.append((number, len(data)))
-        self._ahead += len(data)
-        while True:
-            try:
-                return await self._output.send(self._id, number, kind, data)
-            except UNREACHABLE:
-                await asyncio.sleep(RETRY)
+        async with self._order:  # a frame that overtakes another would be taken for the other's repetition
+            self._number += 1
+            self._sent.append((self._number, len(data)))
+            self._ahead += len(data)
+            while True:
+                try:
+                    return await self._output.send(self._id, self._number, kind, data)
+                except UNREACHABLE:
+                    await asyncio.sleep(RETRY)
 
 
 def _joined(parts: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import shlex
 import shutil
 import sys
 from argparse import Namespace
@@ -47,14 +48,12 @@ def install(arguments: Namespace) -> int:
 
 
 def _real(program: str, folder: Path) -> str:
-    """The real program's path, never one of our own launchers."""
-    places = [
-        place
-        for place in os.environ.get("PATH", os.defpath).split(os.pathsep)
-        if Path(place).absolute() != folder
-    ]
-    found = shutil.which(program, path=os.pathsep.join(places)) or ""
-    return found if found and not _is_launcher(Path(found)) else ""
+    """The real program's path: the first on PATH that is none of our own launchers."""
+    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which(program, path=place)
+        if found and Path(found).resolve().parent != folder.resolve() and not _is_launcher(Path(found)):
+            return found
+    return ""
 
 
 def _is_launcher(path: Path) -> bool:
@@ -79,7 +78,7 @@ def _start(python: str) -> str:
     """The first lines: straight into Python where the kernel can read them, through sh where it cannot."""
     if " " not in python and len(python) < 120:
         return f"#!{python} -IS"
-    return f"#!/bin/sh\n'''exec' '{python}' -IS \"$0\" \"$@\"\n' '''"
+    return f"#!/bin/sh\n'''exec' {shlex.quote(python)} -IS \"$0\" \"$@\"\n' '''"
 
 
 def _write(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ IDLE_MS = 7 * 86_400_000  # the longest that a bulk stream lives when nobody end
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a bulk stream: its id, what it is, and its bytes; in a log, its attempt's so-manieth."""
+    """One entry of a bulk stream: its id, what it is, and its bytes; in a log, its number in its attempt."""
 
     id: str
     kind: bytes

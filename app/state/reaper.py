@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 
-from app.state.connect import UNREACHABLE
+from app.state.connect import RedisError
 from app.state.keys import Keys
 from app.state.scripting import Scripts
 from app.state.workers import LEASE_MS
@@ -39,7 +39,7 @@ class Reaper:
                 if loop.time() >= next_expiry:
                     next_expiry = loop.time() + EXPIRE_EVERY
                     await self.expire()
-            except UNREACHABLE as error:
+            except RedisError as error:
                 log.debug("no tick: %s", error)
             await asyncio.sleep(TICK * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, guards nothing
 

@@ -46,13 +46,15 @@ class Exit:
         """`code,signal,reason` with what is absent left empty."""
         code = "" if self.code is None else self.code
         signal = "" if self.signal is None else self.signal
-        return f"{code},{signal},{self.reason}".encode()
+        return f"{code},{signal},{self.reason}".encode("utf-8", "backslashreplace")
 
     @classmethod
     def decode(cls, payload: bytes) -> Exit:
         """Raises BadFrame."""
         parts = payload.decode("utf-8", "replace").split(",", 2)
-        if len(parts) != 3 or not all(part == "" or part.isdigit() for part in parts[:2]):
+        if len(parts) != 3 or not all(
+            part == "" or (part.isascii() and part.isdigit()) for part in parts[:2]
+        ):
             raise BadFrame(f"an exit frame that says {payload!r}")
         return cls(int(parts[0]) if parts[0] else None, int(parts[1]) if parts[1] else None, parts[2])
 

@@ -34,37 +34,57 @@ def strays(command: Command, folded: Sequence[roots.Folded], cwd: roots.Folded |
         index for index, options in urls.items() if not _is_graph(options) and is_outside(folded[index], cwd)
     ]
     for index, option in command.values.items():
-        if option.lstrip("/").partition(":")[0] not in _WORDS and _is_absolute(folded[index]):
+        if option.lstrip("/").partition(":")[0] not in _WORDS and _is_value_outside(folded[index], cwd):
             found.append(index)
     return sorted(set(found))
 
 
+def files(command: Command) -> list[int]:
+    """The inputs and outputs that are files: no stream, device, address, graph or nothing at all."""
+    urls = dict(zip(command.inputs, command.input_options, strict=False))
+    urls.update(zip(command.outputs, command.output_options, strict=False))
+    return [
+        index
+        for index, options in urls.items()
+        if not _is_graph(options) and not _is_no_file(command.args[index])
+    ]
+
+
 def is_outside(folded: roots.Folded, cwd: roots.Folded | None) -> bool:
     """Whether an input or output is a file that lies outside every root."""
-    pieces = _path(folded)
-    first = pieces[0] if pieces else ""
-    if isinstance(first, dict):
-        return roots.climbs_out(_text(pieces[1:]))
-    if _is_no_file(first):
+    root, text = _place(folded)
+    if root is not None:
+        return _leaves(text)
+    if _is_no_file(text):
         return False
-    if first.startswith("/") or (":" in first and pieces == _listed(folded)):
-        return True
-    return cwd is None or roots.climbs_out(_text(_path(cwd)[1:]) + "/" + _text(pieces))
+    return text.startswith("/") or (":" in text and not _whole(folded).startswith("file:")) or _climbs(text, cwd)
 
 
 def _is_graph(options: dict[str, str]) -> bool:
     return options.get("f") in ("lavfi", "null")
 
 
-def _is_absolute(folded: roots.Folded) -> bool:
-    pieces = _path(folded)
-    first = pieces[0] if pieces else ""
-    return isinstance(first, str) and first.startswith("/") and not _is_no_file(first)
+def _is_value_outside(folded: roots.Folded, cwd: roots.Folded | None) -> bool:
+    """The same for an option's value, which may be anything: only what looks like a path is taken for one."""
+    root, text = _place(folded)
+    if root is not None:
+        return _leaves(text)
+    return (text.startswith("/") and not _is_no_file(text)) or (text.startswith("../") and _climbs(text, cwd))
+
+
+def _climbs(relative: str, cwd: roots.Folded | None) -> bool:
+    return cwd is None or roots.climbs_out(_place(cwd)[1] + "/" + relative)
+
+
+def _leaves(rest: str) -> bool:
+    """Whether what follows a root is no path below it."""
+    return (rest != "" and not rest.startswith("/")) or roots.climbs_out(rest)
 
 
 def _is_no_file(url: str) -> bool:
     """A stream, a device or an address of the network."""
-    return url in _NOWHERE or url in ("", "-") or url.startswith((*_DEVICES, *_STREAMS)) or _is_address(url)
+    is_device = url.startswith(_DEVICES) and ".." not in url
+    return url in _NOWHERE or url in ("", "-") or is_device or url.startswith(_STREAMS) or _is_address(url)
 
 
 def _is_address(url: str) -> bool:
@@ -72,22 +92,21 @@ def _is_address(url: str) -> bool:
     return bool(separator) and scheme.isalnum() and scheme != "file"
 
 
-def _path(folded: roots.Folded) -> list[roots.Piece]:
-    """The pieces without a leading `file:`; bytes as text."""
-    pieces = _listed(folded)
-    if pieces and isinstance(pieces[0], str) and pieces[0].startswith("file:"):
-        rest = pieces[0].removeprefix("file:")
-        return [rest, *pieces[1:]] if rest else pieces[1:]
-    return pieces
-
-
-def _listed(folded: roots.Folded) -> list[roots.Piece]:
+def _place(folded: roots.Folded) -> tuple[str | None, str]:
+    """The root that an argument begins with, behind `file:` or not, and the text that follows."""
     pieces: list[roots.Piece] = [folded] if isinstance(folded, str) else list(folded)
-    return [
-        piece if isinstance(piece, dict) and "root" in piece else roots.unfold([piece], {})
-        for piece in pieces
-    ]
+    before = ""
+    for at, piece in enumerate(pieces):
+        if isinstance(piece, dict) and "root" in piece:
+            is_first = before in ("", "file:")
+            return (piece["root"], _whole(pieces[at + 1 :])) if is_first else (None, before)
+        before += _whole([piece])
+    return None, before.removeprefix("file:")
 
 
-def _text(pieces: list[roots.Piece]) -> str:
-    return "".join(piece for piece in pieces if isinstance(piece, str))
+def _whole(folded: roots.Folded) -> str:
+    """The text of the pieces as they will be joined, roots left out."""
+    pieces = [folded] if isinstance(folded, str) else folded
+    return "".join(
+        roots.unfold([piece], {}) for piece in pieces if isinstance(piece, str) or "root" not in piece
+    )

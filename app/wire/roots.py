@@ -100,7 +100,8 @@ def unfold(folded: Folded, view: Mapping[str, str]) -> str:
     """
     if isinstance(folded, str):
         return folded
-    return "".join(_text(piece, view) for piece in folded)
+    text = "".join(_text(piece, view) for piece in folded)
+    return text + "/" if text in ("", "file:") and names([folded]) else text  # a root that is / itself
 
 
 def names(folded: Iterable[Folded]) -> set[str]:

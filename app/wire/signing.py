@@ -143,7 +143,11 @@ def _base64(data: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
+    """32 bytes. Only the one text that encodes them is accepted, or a changed character could go unseen."""
     try:
-        return a2b_base64(text.encode("ascii"), strict_mode=True)
+        decoded = a2b_base64(text.encode("ascii"), strict_mode=True)
     except (Base64Error, UnicodeEncodeError):
         raise BadSignature from None
+    if len(decoded) != 32 or _base64(decoded) != text:
+        raise BadSignature
+    return decoded

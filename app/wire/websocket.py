@@ -14,6 +14,7 @@ except ImportError:  # an interpreter built without its own SHA-1
     from hashlib import sha1
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+KNOWN = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 LARGEST = 1 << 24  # bytes in one message; the attach stream's are far smaller
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -57,12 +58,13 @@ def _masked(payload: bytes, mask: bytes) -> bytes:
 class Decoder:
     """Turns bytes from the server into messages: `(opcode, payload)`, fragments joined."""
 
-    __slots__ = ("_buffer", "_opcode", "_parts")
+    __slots__ = ("_buffer", "_opcode", "_parts", "_size")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._parts: list[bytes] = []
         self._opcode = BINARY
+        self._size = 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Raises BadFrame for anything a server may not send."""
@@ -73,12 +75,17 @@ class Decoder:
             if opcode >= CLOSE:
                 messages.append((opcode, payload))
                 continue
-            if opcode != CONTINUATION:
-                self._opcode = opcode
+            if (opcode == CONTINUATION) != bool(self._parts):
+                raise BadFrame("a fragment that continues nothing, or a message inside another")
+            self._opcode = opcode or self._opcode
             self._parts.append(payload)
+            self._size += len(payload)
+            if self._size > LARGEST:
+                raise BadFrame("a message larger than any that was agreed")
             if final:
                 messages.append((self._opcode, b"".join(self._parts)))
                 self._parts.clear()
+                self._size = 0
         return messages
 
     def _frame(self) -> tuple[bool, int, bytes] | None:
@@ -87,7 +94,10 @@ class Decoder:
             return None
         if buffer[0] & 0x70 or buffer[1] & 0x80:
             raise BadFrame("reserved bits or a masked frame from the server")
+        final, opcode = bool(buffer[0] & 0x80), buffer[0] & 0x0F
         size, start = buffer[1], 2
+        if opcode not in KNOWN or (opcode >= CLOSE and (size > 125 or not final)):
+            raise BadFrame(f"a frame of kind {opcode} as no server may send it")
         if size >= 126:
             start = 4 if size == 126 else 10
             if len(buffer) < start:
@@ -99,6 +109,5 @@ class Decoder:
             return None
         with memoryview(buffer) as view:
             payload = bytes(view[start : start + size])
-        final, opcode = bool(buffer[0] & 0x80), buffer[0] & 0x0F
         del buffer[: start + size]
         return final, opcode, payload

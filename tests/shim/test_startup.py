@@ -166,21 +166,14 @@ def test_no_signal_is_ignored_by_it_that_would_not_be_at_home(place: Place) -> N
 
 def test_a_reader_that_leaves_ends_it_as_at_home(place: Place) -> None:
     place.local.write_text("#!/bin/sh\nexec yes\n")
-    process = subprocess.Popen(
-        [place.install(), *HERE],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=place.root,
-    )
-    assert process.stdout
-    assert process.stderr
-    process.stdout.read(100)
-    process.stdout.close()
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
-    assert process.wait(30) == -signal.SIGPIPE
-    assert process.stderr.read() == b""
-    process.stderr.close()
+    with subprocess.Popen([place.install(), *HERE], cwd=place.root, **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.read(100)
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (-signal.SIGPIPE, b"")
 
 
 def test_ffprobe_falls_back_to_ffprobe(place: Place) -> None:

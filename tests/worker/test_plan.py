@@ -116,12 +116,39 @@ def test_a_root_that_is_not_here_cannot_be_reached(machine: Machine, where: str)
         ("-i", "concat:/etc/passwd|/etc/group", "-f", "null", "-"),
         ("-i", "subfile,,start,0,end,9,,:/etc/passwd", "-f", "null", "-"),
         ("-i", "async:/etc/passwd", "-f", "null", "-"),
+        ("-i", "/dev/dri/../../etc/passwd", "-f", "null", "-"),
     ],
     ids=lambda args: args[1] if args[1] != "/media/a.mkv" else args[-1],
 )
 def test_a_file_outside_every_root_is_refused(machine: Machine, args: tuple[str, ...]) -> None:
     with pytest.raises(CannotRun, match="outside every root"):
         planned(machine, *args)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["fi", "le:/etc/passwd"],
+        ["", "/etc/passwd"],
+        [{"b64": ""}, "/etc/passwd"],
+        [{"b64": "L2V0Yy9wYXNzd2Q="}],
+        ["/dev/dri/", "../../etc/passwd"],
+        ["-", "/../../etc/passwd"],
+        [{"root": "Movies"}, "/../../etc/passwd"],
+        [{"root": "Movies"}, "2/secret.mkv"],
+        ["file:", {"root": "Movies"}, "/link/secret.mkv"],
+        ["concat:", {"root": "Movies"}, "/a.ts|/etc/passwd"],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("cwd", [None, [{"root": "Movies"}, "/sub"]])
+def test_pieces_that_are_a_file_outside_once_they_are_joined_are_refused(
+    machine: Machine, pieces: list[Any], cwd: list[Any] | None
+) -> None:
+    job = {**spec(), "args": ["-i", pieces, "-f", "null", "-"], "cwd": cwd}
+
+    with pytest.raises(CannotRun):
+        plan(job, JOB, 1, machine)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ FULL = WINDOW_BYTES // len(CHUNK)  # chunks in a window
 
 
 class Recorder(Output):
-    """Remembers what is stored. `away` says how many of the next commands fail, `slow` which frames wait."""
+    """Remembers what is stored. `away` says how many of the next commands fail."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes, bytes]] = []
@@ -32,7 +32,6 @@ class Recorder(Output):
         self.calls = 0
         self.freed = 0
         self.away = 0
-        self.slow: dict[int, asyncio.Event] = {}
 
     async def log(
         self, job_id: str, attempt: int, serial: int, batches: Iterable[tuple[bytes, bytes]]
@@ -43,8 +42,6 @@ class Recorder(Output):
 
     async def send(self, job_id: str, number: int, kind: bytes, data: bytes) -> None:
         """As Redis does it: a number that is not larger than the last one is there already."""
-        if number in self.slow:
-            await self.slow.pop(number).wait()
         await self._answer()
         if not self.frames or number > self.frames[-1][0]:
             self.frames.append((number, kind, data))
@@ -350,20 +347,6 @@ async def test_a_frame_is_sent_until_redis_has_it(output: Recorder, failures: in
 
     assert output.frames == [(1, STDOUT, b"a"), (2, STDOUT, b"b")]
     assert output.calls == failures + 2
-
-
-async def test_a_frame_that_is_slow_is_not_overtaken(output: Recorder) -> None:
-    caller, slow = Caller(output, LEASE), asyncio.Event()
-    output.slow[1] = slow
-    first = asyncio.create_task(caller.write(STDOUT, b"picture"))
-    await settle()
-    second = asyncio.create_task(caller.write(STDERR, b"warning"))
-    third = asyncio.create_task(caller.took(1))
-    await settle()
-    slow.set()
-    await asyncio.wait_for(asyncio.gather(first, second, third), 5)
-
-    assert [data for _, _, data in output.frames] == [b"picture", b"warning", attach.pack(1)]
 
 
 async def test_a_frame_that_has_to_be_sent_again_is_not_overtaken(output: Recorder) -> None:
