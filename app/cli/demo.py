@@ -41,7 +41,8 @@ def run(arguments: Namespace) -> int:
     """Runs the demo until Ctrl-C; with `--once` until the result is checked."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ffgrid-demo-")))
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell has SIGINT ignored
+            signal.signal(number, _interrupt)
         demo = Demo(folder, stack, arguments.port)
         demo.start()
         demo.transcode()
@@ -99,11 +100,16 @@ class Demo:
         command += ["-c:v", *self._encoder().split(), "-c:a", "aac", str(result)]
         shown = " ".join(["ffmpeg", *command]).replace(str(self._folder), "...")
         print(f"\n  $ {shown}\n")
-        shim = subprocess.Popen([self._folder / "bin" / "ffmpeg", *command], stdin=subprocess.DEVNULL)
+        shim = subprocess.Popen(
+            [self._folder / "bin" / "ffmpeg", *command], stdin=subprocess.DEVNULL, process_group=0
+        )
+        self._guard.watch(shim.pid)
         self._stack.callback(_stop, shim)
         self._show_progress(shim)
-        if shim.wait() != 0:
-            raise Failure(f"the transcode failed with status {shim.returncode}")
+        status = shim.wait()
+        self._guard.forget(shim.pid)
+        if status != 0:
+            raise Failure(f"the transcode failed with status {status}")
         self._step("done", f"{result} ({result.stat().st_size / 1e6:.1f} MB)")
 
     def check(self) -> None:
@@ -189,7 +195,7 @@ class Demo:
         process = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
         )
-        self._guard.watch(process.pid, signal.SIGTERM)
+        self._guard.watch(process.pid)
         self._stack.callback(_stop, process)
         return process
 

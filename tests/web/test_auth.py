@@ -863,7 +863,7 @@ async def test_an_upgrade_in_another_dress_is_not_made(site: Site, change: tuple
     job_id = site.submit(attach=True)
     raw = handshake(site.client, attach_path(job_id)).replace(*change, 1)
 
-    answer = say(site.port(), raw + (b"0\r\n\r\n" if b"chunked" in raw else b""))
+    answer = say(site.port(), raw, within=1 if b"chunked" in raw else 15)  # uvicorn waits for ever then
 
     assert answer.status != 101
     assert answer.status < 500
