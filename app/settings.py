@@ -42,7 +42,7 @@ class Settings:
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
         """Reads flags, environment and file. Raises BadSetting."""
-        home = Path(environ.get("HOME", "/nonexistent"))
+        home = Path(environ.get("HOME") or "/nonexistent")
         config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ffgrid"
         data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "ffgrid"
         given = {name: value for name, value in (flags or {}).items() if value is not None}
@@ -85,7 +85,7 @@ class _Lookup:
 
     def number(self, name: str, default: int) -> int:
         value = self.text(name, str(default))
-        if not value.isdigit() or not 1 <= int(value) <= 1024:
+        if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= 1024:
             raise BadSetting(f"FFGRID_{name.upper()}: expected a number from 1 to 1024, got {value!r}")
         return int(value)
 

@@ -130,7 +130,9 @@ class Connection:
             host = self._host.encode() if self._host.isascii() else self._host
             addresses = _socket.getaddrinfo(host, self._port, 0, _socket.SOCK_STREAM)
         except UnicodeError:
-            raise Unreachable(f"cannot read the coordinator's address {self.url!r}: its host is no name") from None
+            raise Unreachable(
+                f"cannot read the coordinator's address {self.url!r}: its host is no name"
+            ) from None
         except OSError as error:
             raise self._unreachable(error) from None
         for last, (family, kind, protocol, _, address) in enumerate(addresses, 1 - len(addresses)):

@@ -26,6 +26,7 @@ if TYPES:
 def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
     """The launcher's one call."""
     args = sys.argv[1:]
+    _keep_places()
     try:
         config = load(baked)
     except BadConfig as error:
@@ -40,6 +41,13 @@ def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
         _end(binary, relay.run())
     except Lost as lost:
         _fail(binary, f"the job was lost: {lost}")
+
+
+def _keep_places() -> None:
+    """A caller may have closed a standard stream; the socket must not get its number. Gone again after exec."""
+    while (descriptor := posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)) < 3:
+        continue
+    posix.close(descriptor)
 
 
 def _send_away(binary: str, args: list[str], config: Config) -> Relay:

@@ -12,7 +12,7 @@ import pytest
 from app.settings import DEFAULT_REDIS, DEFAULT_URL, KNOWN, BadSetting, Settings
 
 
-def load(flags: dict[str, str | None] | None = None, **environ: str) -> Settings:
+def load(flags: dict[str, str | None] | None = None, /, **environ: str) -> Settings:
     """Settings of a host with a home that is not there."""
     return Settings.load({"HOME": "/nonexistent", **environ}, flags)
 

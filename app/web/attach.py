@@ -127,7 +127,7 @@ async def _up(caller: Caller) -> int:
             kind, number, payload = frames.decode(message.get("bytes") or b"")
         except frames.BadFrame:
             kind, number, payload = b"", 0, b""
-        if not kind or kind not in frames.FROM_CALLER or not number:
+        if not frames.is_sound(kind, number, payload):
             await _close(caller, NOT_ACCEPTED)
             return NOT_ACCEPTED
         await caller.output.send_in(caller.job_id, number, kind, payload)

@@ -71,6 +71,19 @@ def decode(data: bytes) -> tuple[bytes, int, bytes]:
     return data[:1], int.from_bytes(data[1:HEAD], "big"), data[HEAD:]
 
 
+def is_sound(kind: bytes, number: int, payload: bytes) -> bool:
+    """Whether this can be a caller's frame: of a known kind, numbered, with a payload that the kind can have."""
+    if len(kind) != 1 or kind not in FROM_CALLER or not 0 < number < 1 << 63:
+        return False
+    if kind == SIGNAL:
+        return len(payload) == 1 and 0 < payload[0] <= 64
+    if kind == WINDOW:
+        return len(payload) == 8 and unpack(payload) < 1 << 63
+    if kind == CLOSED:
+        return payload in (STDOUT, STDERR)
+    return len(payload) <= CHUNK if kind == STDIN else not payload
+
+
 def pack(number: int) -> bytes:
     """A number as the payload of TAKEN and WINDOW."""
     return number.to_bytes(8, "big")

@@ -57,7 +57,9 @@ def is_outside(folded: roots.Folded, cwd: roots.Folded | None) -> bool:
         return _leaves(text)
     if _is_no_file(text):
         return False
-    return text.startswith("/") or (":" in text and not _whole(folded).startswith("file:")) or _climbs(text, cwd)
+    return (
+        text.startswith("/") or (":" in text and not _whole(folded).startswith("file:")) or _climbs(text, cwd)
+    )
 
 
 def _is_graph(options: dict[str, str]) -> bool:

@@ -75,12 +75,14 @@ class Fake:
     """A coordinator that answers each request with the next of its answers, the last one again and again.
 
     An answer is bytes, or makes them of the request's head; empty ones close the connection, and so do
-    refusals. What it was asked is in `asked`: (head, body).
+    refusals. What it was asked is in `asked`: (head, body); what came after an upgrade in `heard`.
     """
 
     answers: list[Said]
     listener: socket.socket
     asked: list[tuple[str, bytes]] = field(default_factory=list)
+    heard: bytes = b""
+    served: int = 0  # connections that have ended
 
     @property
     def port(self) -> int:
@@ -101,6 +103,7 @@ class Fake:
             with connection:
                 connection.settimeout(5)
                 self._serve(connection)
+            self.served += 1
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -119,6 +122,7 @@ class Fake:
         while b"\r\n\r\n" not in data:
             more = connection.recv(65_536)
             if not more:
+                self.heard += data
                 return None
             data += more
         head, _, body = data.partition(b"\r\n\r\n")

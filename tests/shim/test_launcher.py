@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import shim as installer
 from app.cli.main import main
 from app.cli.shim import _start
 from tests.shim.conftest import LOCAL, Place
@@ -194,7 +193,7 @@ def test_a_python_that_the_kernel_cannot_read_is_started_by_sh(
     folder.mkdir()
     python = folder / "python"
     python.symlink_to(os.path.realpath(sys.executable))
-    monkeypatch.setattr(installer.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
 
     launcher = place.install()
     done = place.run(launcher, b"\xff", "a b", "$HOME", "'")
@@ -308,7 +307,7 @@ def test_a_launcher_through_sh_is_known_too(place: Place, monkeypatch: pytest.Mo
     folder.mkdir()
     (folder / "python").symlink_to(os.path.realpath(sys.executable))
     with monkeypatch.context() as patched:
-        patched.setattr(installer.sys, "executable", str(folder / "python"))
+        patched.setattr(sys, "executable", str(folder / "python"))
         other = place.install(into=place.folder / "other")
     monkeypatch.setenv("PATH", f"{other.parent}:{os.environ['PATH']}")
 

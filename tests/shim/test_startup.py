@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.wire import attach as frames
+from tests.farm import until
 from tests.shim.conftest import Fake, Place, answer, problem, upgraded
 
 Make = Callable[..., Fake]
@@ -33,6 +34,8 @@ LIES = {
     "a head without an end": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
     "a status that is no number": b"HTTP/1.1 abc OK\r\n\r\n",
     "a body that is cut": b"HTTP/1.1 503 x\r\nContent-Length: 500\r\n\r\n{",
+    "a status in other digits": b"HTTP/1.1 \xb2\xb9\xb2 OK\r\n\r\n",
+    "a length in other digits": b"HTTP/1.1 503 OK\r\nContent-Length: \xb2\r\n\r\n",
     "nothing": b"",
 }
 
@@ -432,6 +435,25 @@ def test_streams_may_be_closed(place: Place, fake: Make, closed: str) -> None:
     assert (done.stdout, done.stderr) == (b"", b"")
     assert log.read_text() == "ran\n"
     assert coordinator.asked[0][1].endswith(b"}")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_not_taken_for_the_connection(
+    place: Place, fake: Make, closed: str
+) -> None:
+    said = [frames.encode(frames.STDOUT, 1, b"picture"), frames.encode(frames.STDERR, 2, b"warning")]
+    coordinator = fake(ACCEPTED, upgraded(*said, ending(0)))
+    script = f"exec {place.install(url=coordinator.url)} -i - -f matroska - {closed}"
+
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=False, cwd=place.root)
+    until(lambda: coordinator.served == 1)
+
+    assert done.returncode == 0
+    assert done.stdout == (b"" if " >&-" in f" {closed}" else b"picture")
+    assert done.stderr == (b"" if "2>&-" in closed else b"warning")
+    assert b"picture" not in coordinator.heard
+    assert b"warning" not in coordinator.heard
+    assert len(coordinator.heard) < 200  # and it has not sent to itself what it was sent
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "xx_XX.ISO-8859-1", ""])

@@ -931,11 +931,9 @@ async def test_a_full_queue_takes_nothing_new_and_lets_everything_end(own_site: 
 
 async def test_a_coordinator_on_both_families_knows_a_callers_network(own_site: Site) -> None:
     site, port = own_site, free_port()
-    environ = {
-        "FFGRID_REDIS_URL": site.farm.redis_url,
-        "FFGRID_MASTER_FILE": str(site.farm.folder / "master"),
-    }
-    site.farm.begin("web", "--host", "::", "--port", str(port), **environ)
+    master = str(site.farm.folder / "master")
+    flags = ["--host", "::", "--port", str(port), "--redis-url", site.farm.redis_url, "--master-file", master]
+    site.farm.begin("web", *flags)
     key = await site.key("near", networks=("127.0.0.0/8",))
 
     until(lambda: listens(port))

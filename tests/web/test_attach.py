@@ -345,6 +345,11 @@ NONSENSE: dict[str, tuple[bytes, int]] = {
     "half a head": (b"I\0\0\0", websocket.BINARY),
     "a text": (b"hello, this is a text", websocket.TEXT),
     "a frame without a number": (frames.encode(frames.STDIN, 0, b"x"), websocket.BINARY),
+    "a signal of no number": (frames.encode(frames.SIGNAL, 1, b""), websocket.BINARY),
+    "a signal that there is not": (frames.encode(frames.SIGNAL, 1, b"\xc8"), websocket.BINARY),
+    "a window of no number": (frames.encode(frames.WINDOW, 1, b""), websocket.BINARY),
+    "a window of a number too long": (frames.encode(frames.WINDOW, 1, bytes(20)), websocket.BINARY),
+    "a window beyond all frames": (frames.encode(frames.WINDOW, 1, b"\xff" * 8), websocket.BINARY),
 }
 
 
@@ -353,6 +358,7 @@ async def test_what_is_no_callers_frame_closes_the_connection(site: Site, name: 
     job_id = site.submit(attach=True)
 
     with Attached(site.port(), site.client, job_id) as caller:
+        caller.socket.settimeout(2)
         caller.message(*NONSENSE[name])
         received = caller.rest()
 

@@ -565,7 +565,7 @@ async def test_a_replay_of_something_harmless_is_refused_too(site: Site) -> None
 async def test_of_many_at_once_one_is_done(site: Site) -> None:
     raw, answers = submitting(site.client).raw(), list[Answer]()
     threads = [
-        threading.Thread(target=lambda web=number % 2: answers.append(say(site.port(web), raw)))  # type: ignore[misc]
+        threading.Thread(target=lambda web=number % 2: answers.append(say(site.port(web), raw)))
         for number in range(16)
     ]
 
@@ -756,7 +756,7 @@ def call(site: Site, key: Key, method: str, path: str, target: str) -> int:
 
 def test_the_table_has_every_route() -> None:
     routes = {
-        (method, route.path)
+        (method, getattr(route, "path", ""))
         for route in API
         for method in (getattr(route, "methods", None) or {"GET"}) - {"HEAD"}
     }
