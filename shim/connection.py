@@ -102,14 +102,16 @@ class Connection:
         head, _, self._rest = data.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not _is_digits(words[1]):
             raise Unreachable(f"{self.url} does not answer as a coordinator does")
         pairs = (line.partition(":") for line in lines)
         return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
     def _body(self, headers: dict[str, str]) -> bytes:
         length = headers.get("content-length", "0")
-        size = int(length) if length.isdigit() else 0
+        if not _is_digits(length):
+            raise Unreachable(f"{self.url} does not answer as a coordinator does")
+        size = int(length)
         while len(self._rest) < size:
             self._rest += self._receive()
         body, self._rest = self._rest[:size], self._rest[size:]
@@ -207,4 +209,8 @@ def _split(url: str) -> tuple[bool, str, int, str]:
 
 
 def _is_port(text: str) -> bool:
-    return text == "" or (text.isascii() and text.isdigit() and 0 < int(text) < 65_536)
+    return text == "" or (_is_digits(text) and 0 < int(text) < 65_536)
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20

@@ -137,11 +137,11 @@ class Jobs:
             raise NoSuchJob(f"there is no job {job_id}")
         return str(answer.decode())
 
-    async def interrupt(self, job_id: str) -> None:
+    async def interrupt(self, job_id: str) -> bool:
         """The caller has been told to end: a job that nobody has taken yet is cancelled, a running one is not."""
-        await self._scripts.run(
-            "interrupt", [self._keys.job(job_id)], [job_id, "interrupted before it started"]
-        )
+        arguments = [job_id, "interrupted before it started"]
+        answer: bytes = await self._scripts.run("interrupt", [self._keys.job(job_id)], arguments)
+        return answer == lifecycle.CANCELLED.encode()
 
     async def caller(
         self, job_id: str, milliseconds: int, connection: str, *, arrives: bool = False

@@ -83,6 +83,14 @@ class Output:
         """Appends the caller's frame with this number (from 1). Sending it twice is harmless."""
         await self._append(self._keys.input(job_id), number, kind, data)
 
+    async def wake(self, job_id: str) -> None:
+        """Ends a blocking `receive` for a job that has ended without a last frame."""
+        key = self._keys.output(job_id)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xadd(key, {"k": b""})
+            pipe.pexpire(key, BULK_MS)
+            await pipe.execute()
+
     async def wake_in(self, job_id: str) -> None:
         """Ends a blocking `receive_in` of a job that has ended; no frame can follow."""
         await self._redis.xadd(self._keys.input(job_id), {"k": b""})

@@ -78,6 +78,8 @@ async def cancel(request: Request, client: Client, body: bytes) -> Response:
     state = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
     if state == "ended":
         raise Problem(409, "ended", f"job {one.id} has ended already: it is {one.state}")
+    if state == lifecycle.CANCELLED and one.spec["attach"]:
+        await request.app.state.store.output.wake(one.id)
     return answer({"id": one.id, "state": state}, 202 if state == "cancelling" else 200)
 
 

@@ -39,6 +39,7 @@ class Caller:
     output: Output
     after: int
     connection: str
+    ended: Job | None
 
 
 async def attach(socket: WebSocket) -> None:
@@ -73,7 +74,15 @@ async def _admit(socket: WebSocket) -> Caller:
         )
     connection = secrets.token_hex(8)
     await jobs.caller(job_id, OPEN_MS, connection, arrives=True)
-    return Caller(socket, job_id, jobs, socket.app.state.store.output, int(after), connection)
+    return Caller(
+        socket,
+        job_id,
+        jobs,
+        socket.app.state.store.output,
+        int(after),
+        connection,
+        job if job.ended else None,
+    )
 
 
 async def _relay(caller: Caller) -> int:
@@ -98,18 +107,21 @@ async def _relay(caller: Caller) -> int:
 
 async def _down(caller: Caller) -> None:
     """From the job to the caller, until the exit."""
+    ended = caller.ended
     while True:
-        ended = await _ended(caller)  # asked before reading: what is read then is all there is
         entries = await caller.output.receive(caller.job_id, f"{caller.after}-0", 0.0 if ended else BLOCK)
-        for entry in entries:
+        sent = [entry for entry in entries if entry.kind]  # the others only wake
+        for entry in sent:
             caller.after = entry.number
             await caller.socket.send_bytes(frames.encode(entry.kind, entry.number, entry.data))
             if entry.kind == frames.EXIT:
                 return
-        if ended and not entries:
+        if ended and not sent:
             last = frames.Exit(ended.exit, ended.signal, ended.reason)
             await caller.socket.send_bytes(frames.encode(frames.EXIT, caller.after + 1, last.encode()))
             return
+        if not sent:  # asked before the next read: what is read then is all there is
+            ended = await _ended(caller)
 
 
 async def _ended(caller: Caller) -> Job | None:
@@ -131,8 +143,8 @@ async def _up(caller: Caller) -> int:
             await _close(caller, NOT_ACCEPTED)
             return NOT_ACCEPTED
         await caller.output.send_in(caller.job_id, number, kind, payload)
-        if kind == frames.SIGNAL:
-            await caller.jobs.interrupt(caller.job_id)
+        if kind == frames.SIGNAL and await caller.jobs.interrupt(caller.job_id):
+            await caller.output.wake(caller.job_id)
 
 
 async def _keep(caller: Caller) -> None:

@@ -50,7 +50,7 @@ class Unauthorized(Problem):
 
     def __init__(self) -> None:
         detail = "the request is not signed by a valid key, or its signature is older than a minute"
-        super().__init__(401, "unauthorized", detail)
+        super().__init__(401, "unauthorized", detail, {"WWW-Authenticate": 'Signature realm="ffgrid"'})
 
 
 JOB_ERRORS: dict[type[JobError], tuple[int, str]] = {
@@ -71,7 +71,7 @@ def from_error(error: Exception) -> Problem:
     if isinstance(error, BadSeal):
         return Problem(409, "not-sealed", str(error))
     if isinstance(error, UNREACHABLE):
-        detail = "the queue (Redis) cannot be reached; nothing was changed, try again"
+        detail = "the queue (Redis) cannot be reached: try again, doing it twice is harmless"
         return Problem(503, "queue-unreachable", detail, headers={"Retry-After": "2"})
     if isinstance(error, FULL) or (isinstance(error, RedisError) and "OOM" in str(error)):
         detail = "the queue (Redis) is full; nothing was stored, try again later"

@@ -87,6 +87,30 @@ def test_a_killed_callers_ffmpeg_is_ended(any_farm: Farm) -> None:
     until(lambda: any_farm.json("jobs")["jobs"][0]["state"] == "cancelled", within=3)
 
 
+def test_a_caller_that_is_told_to_end_while_it_waits_for_a_worker_ends_by_that_signal(any_farm: Farm) -> None:
+    busy = [shim(any_farm, "-v", "error", *SLOW, "-f", "null", "-") for _ in range(2)]  # both slots
+    until(lambda: sum(job["state"] == "running" for job in any_farm.json("jobs")["jobs"]) == 2)
+    waiting = shim(any_farm, "-v", "error", *SLOW, "-f", "null", "-")
+    until(lambda: any_farm.json("jobs")["jobs"][0]["state"] == "queued")
+
+    waiting.send_signal(signal.SIGTERM)
+
+    assert waiting.wait(timeout=5) == -signal.SIGTERM
+    assert any_farm.json("jobs")["jobs"][0]["state"] == "cancelled"
+    assert all(call.poll() is None for call in busy)
+
+
+def test_a_reader_that_goes_away_ends_ffmpeg_as_a_broken_pipe_does(any_farm: Farm) -> None:
+    call = shim(any_farm, "-v", "error", *SLOW, "-c:v", "mpeg2video", "-f", "mpegts", "-")
+    assert call.stdout
+    assert call.stderr
+    call.stdout.read(1000)
+    call.stdout.close()
+
+    assert call.wait(timeout=10) == 1
+    assert b"Broken pipe" in call.stderr.read()
+
+
 def test_a_cancelled_job_ends_and_leaves_nothing(any_farm: Farm) -> None:
     job, result = begin_slow_job(any_farm, "cancelled.mkv")
 
