@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine
 
@@ -65,7 +66,8 @@ class Loop:
 
     async def run(self) -> None:
         """Registers, works until drained, retires. Raises NameTaken or Replaced."""
-        await self._workers.register(self._leases.worker, self._leases.boot, self._about)
+        dead = await self._holder_has_died()
+        await self._workers.register(self._leases.worker, self._leases.boot, self._about, take_over=dead)
         await self._look_at_classes()
         ticking = asyncio.create_task(self._tick_for_ever())
         beating = asyncio.create_task(self._beat_for_ever())
@@ -81,6 +83,13 @@ class Loop:
         for task in (beating, taking):
             if not task.cancelled():
                 task.result()
+
+    async def _holder_has_died(self) -> bool:
+        """Whether an earlier process of this name ran on this host and is gone, and so is what it has started."""
+        for worker in await self._workers.all():
+            if worker.id == self._leases.worker and worker.about.get("host") == self._about["host"]:
+                return worker.about["pid"] == os.getpid() or not _is_alive(worker.about["pid"])
+        return False
 
     def drain(self, hand_back: bool = False) -> None:
         """Takes nothing new and ends when the last job has; with `hand_back` the jobs go back at once."""
@@ -228,6 +237,16 @@ class Loop:
             await self._workers.retire(self._leases.worker, self._leases.boot)
         except RedisError:
             return  # it is forgotten a day after its last beat
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and there
+        return True
+    return True
 
 
 __all__ = ["Loop", "NameTaken", "Replaced"]

@@ -66,7 +66,10 @@ class Workers:
     async def register(
         self, worker_id: str, boot: str, about: dict[str, Any], take_over: bool = False
     ) -> None:
-        """Makes this process the worker of that name. Raises NameTaken while another one beats."""
+        """Makes this process the worker of that name. Raises NameTaken while another one beats.
+
+        With `take_over` the holder is known to be dead: its jobs are given back at once.
+        """
         arguments = [worker_id, boot, json.dumps(about), HELD_MS, int(take_over)]
         answer = await self._scripts.run("register", [self._keys.worker(worker_id)], arguments)
         if answer != b"ok":

@@ -242,7 +242,8 @@ async def test_a_job_that_writes_in_place_is_redone_at_once_when_its_worker_star
     scene: Scene,
 ) -> None:
     lease = await scene.running(await scene.worker("w1", boot="boot-a"), kind="stream")
-    await scene.worker("w1", boot="boot-b", take_over=True)
+    await scene.silence("w1", 5_000)
+    await scene.worker("w1", boot="boot-b")
 
     assert await scene.lose(lease.id) == {lease.id: "queued"}
     assert (await scene.raw(lease.id))["losses"] == "1"

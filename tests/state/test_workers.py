@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.state.job import LeaseLost
 from app.state.keys import GROUP
 from app.state.requirements import class_id, requirement
 from app.state.workers import HELD_MS, LIVE_MS, NameTaken, NoSuchWorker, Worker
@@ -233,3 +234,38 @@ def test_a_worker_is_in_the_state_that_matters_most(
     busy: int, silent: float, draining: bool, state: str
 ) -> None:
     assert Worker("w1", "boot", {}, busy, silent, draining).state == state
+
+
+# A worker that comes back
+
+
+async def test_the_successor_of_a_dead_worker_gives_its_jobs_back_at_once(scene: Scene) -> None:
+    dead = await scene.worker("w1")
+    lease, stream_kind = await scene.running(dead), await scene.running(dead, kind="stream")
+
+    await scene.worker("w1", take_over=True)
+
+    for one in (lease, stream_kind):
+        job = await scene.jobs.get(one.id)
+        assert (job.state, job.losses) == ("queued", 1)
+    with pytest.raises(LeaseLost):
+        await dead.finish(lease, "succeed", {"exit": 0})
+
+
+async def test_another_boot_without_proof_of_death_gives_nothing_back(scene: Scene) -> None:
+    silent = await scene.worker("w1")
+    lease = await scene.running(silent)
+    await scene.silence("w1", 5_000)
+
+    await scene.worker("w1")
+
+    assert await scene.state(lease.id) == "running"
+
+
+async def test_registering_again_gives_back_nothing_of_ones_own(scene: Scene) -> None:
+    worker = await scene.worker("w1", boot="a")
+    lease = await scene.running(worker)
+
+    await scene.worker("w1", boot="a", take_over=True)
+
+    assert await scene.state(lease.id) == "running"

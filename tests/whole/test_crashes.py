@@ -41,6 +41,19 @@ def test_a_killed_workers_job_is_done_by_another_worker(any_farm: Farm) -> None:
     assert ffmpegs(job) == []
 
 
+def test_a_restarted_worker_gives_its_old_jobs_back_at_once(own_farm: Farm) -> None:
+    job, result = begin_slow_job(own_farm, "restarted.mkv")
+    own_farm.workers[0].kill()
+    own_farm.start_worker(own_farm.workers[0].id)
+
+    until(lambda: own_farm.job(job)["attempt"] == 2, within=4)  # less than the lease
+    until(lambda: own_farm.job(job)["state"] == "done", within=30)
+
+    assert own_farm.job(job)["losses"] == 1
+    assert result.exists()
+    assert litter(own_farm) == []
+
+
 def test_ffmpeg_does_not_outlive_its_killed_worker(own_farm: Farm) -> None:
     job, _ = begin_slow_job(own_farm, "alone.mkv")
     own_farm.workers[0].kill()

@@ -106,6 +106,27 @@ local function cancel(id, how, reason)
   return "cancelling"
 end
 
+-- What a job's hash says about who holds it.
+local function held(id)
+  local job, names = {}, { "state", "msg", "kind", "worker", "boot", "losses", "max_attempts", "cancel" }
+  for i, value in ipairs(redis.call("HMGET", K.job .. id, unpack(names))) do
+    job[names[i]] = value
+  end
+  return job
+end
+
+-- The worker of a running job is dead: puts the job back, or ends it. Returns its new state.
+local function lose(id, job)
+  local losses = text(job.losses + 1)
+  if job.cancel then
+    return settle(id, "cancel", { "losses", losses })
+  elseif job.losses + 1 >= tonumber(job.max_attempts) then
+    local reason = "its worker was lost " .. losses .. " times"
+    return settle(id, "fail", { "losses", losses, "reason", reason, "cause", "lost" })
+  end
+  return requeue(id, "lose", { "losses", losses })
+end
+
 -- Takes a worker out of every list that names it. A consumer that still holds entries stays: they would be lost.
 local function forget_worker(worker)
   redis.call("ZREM", K.workers, worker)
@@ -114,8 +135,8 @@ local function forget_worker(worker)
     redis.call("ZREM", K.capable .. cls, worker)
     for _, lane in ipairs(LANES) do
       local stream = K.queue .. cls .. ":" .. lane
-      local held = redis.pcall("XPENDING", stream, K.group, "-", "+", 1, worker)
-      if not held.err and #held == 0 then
+      local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1, worker)
+      if not pending.err and #pending == 0 then
         redis.call("XGROUP", "DELCONSUMER", stream, K.group, worker)
       end
     end

@@ -32,28 +32,13 @@ local function may_redo(id, job)
   return at - redis.call("HGET", K.job .. id, "suspect") >= ARGV[2] - ARGV[1]
 end
 
-local function lose(id, job)
-  local losses = text(job.losses + 1)
-  if job.cancel then
-    return settle(id, "cancel", { "losses", losses })
-  elseif job.losses + 1 >= tonumber(job.max_attempts) then
-    local reason = "its worker was lost " .. losses .. " times"
-    return settle(id, "fail", { "losses", losses, "reason", reason, "cause", "lost" })
-  end
-  return requeue(id, "lose", { "losses", losses })
-end
-
 local function look(stream, entry)
   local row = redis.call("XRANGE", stream, entry, entry)[1]
   local id = row and row[2][2]
   if not id then
     return drop(stream, entry)
   end
-  local job = {}
-  local names = { "state", "msg", "kind", "worker", "boot", "losses", "max_attempts", "cancel" }
-  for i, value in ipairs(redis.call("HMGET", K.job .. id, unpack(names))) do
-    job[names[i]] = value
-  end
+  local job = held(id)
   if job.msg ~= entry or not (job.state == "running" or job.state == "queued") then
     drop(stream, entry)
   elseif job.state == "queued" then -- delivered and never started: the reply was lost

@@ -3,16 +3,35 @@
 -- KEYS[1]  the worker's hash   {ff}:worker:<id>
 -- ARGV[1]  worker id           ARGV[2]  boot id           ARGV[3]  JSON: what it is and can do
 -- ARGV[4]  ms since its last beat after which the holder of a name counts as dead
--- ARGV[5]  "1": take the name whoever holds it
+-- ARGV[5]  "1": the holder is known to be dead; what it held is given back at once
 --
 -- Returns "ok", or the ms since the holder's last beat as text.
 local at = now()
-local held = redis.call("HMGET", KEYS[1], "boot", "beat")
-if held[1] and held[1] ~= ARGV[2] and ARGV[5] ~= "1" and at - (held[2] or 0) < tonumber(ARGV[4]) then
-  return text(at - held[2])
+local before = redis.call("HMGET", KEYS[1], "boot", "beat")
+if before[1] and before[1] ~= ARGV[2] and ARGV[5] ~= "1" and at - (before[2] or 0) < tonumber(ARGV[4]) then
+  return text(at - before[2])
+end
+-- Gives back what an earlier process of this name held in a stream.
+local function give_back(stream)
+  local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1000, ARGV[1])
+  for _, entry in ipairs(pending.err and {} or pending) do
+    local row = redis.call("XRANGE", stream, entry[1], entry[1])[1]
+    local job = row and held(row[2][2])
+    if job and job.state == "running" and job.msg == entry[1] and job.boot ~= ARGV[2] then
+      lose(row[2][2], job)
+    end
+  end
+end
+
+if before[1] and before[1] ~= ARGV[2] and ARGV[5] == "1" then
+  for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
+    for _, lane in ipairs(LANES) do
+      give_back(K.queue .. cls .. ":" .. lane)
+    end
+  end
 end
 redis.call("HSET", KEYS[1], "boot", ARGV[2], "about", ARGV[3], "beat", text(at), "busy", "0")
-if held[1] ~= ARGV[2] then -- another boot: what an earlier one was told is not for this one
+if before[1] ~= ARGV[2] then -- another boot: what an earlier one was told is not for this one
   redis.call("HDEL", KEYS[1], "draining")
   redis.call("DEL", K.inbox .. ARGV[1])
 end
