@@ -7,7 +7,7 @@ ffmpeg -i {Movies}/a.mkv {Movies}/b.mkv
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,9 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """A command ready to start. `renames` gives, for each name that is written, the name it gets at the end."""
+    """A command ready to start. `renames` gives, for each name that is written, the name it gets at the end;
+    `leftovers` are the names that earlier attempts wrote and may have left.
+    """
 
     argv: list[str]
     cwd: str | None
@@ -35,6 +37,7 @@ class Plan:
     stdin: bool
     progress: bool
     renames: Mapping[str, str] = field(default_factory=dict)
+    leftovers: Sequence[str] = ()
 
 
 def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine) -> Plan:
@@ -49,7 +52,9 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine) -> P
         raise CannotRun(f"this worker has no root {missing.args[0]!r}") from None
     read = command.read(spec["binary"], args)
     _check(read, spec, cwd, machine.roots)
-    renames = {} if spec["in_place"] or command.kind(read) != "atomic" else _renames(read, job_id, attempt)
+    is_atomic = not spec["in_place"] and command.kind(read) == "atomic"
+    renames = _renames(read, job_id, attempt) if is_atomic else {}
+    earlier = [_renames(read, job_id, before) for before in range(1, attempt)] if is_atomic else []
     return Plan(
         argv=[program, *(renames.get(index, text) for index, text in enumerate(args))],
         cwd=cwd,
@@ -57,6 +62,7 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine) -> P
         stdin=spec["attach"] and read.reads_stdin,
         progress=bool(read.outputs) and spec["binary"] == "ffmpeg" and not read.has_progress,
         renames={_path(temporary, cwd): _path(args[index], cwd) for index, temporary in renames.items()},
+        leftovers=[_path(temporary, cwd) for names in earlier for temporary in names.values()],
     )
 
 

@@ -113,7 +113,7 @@ class Run:
         if status == -signal.SIGKILL and not self._stopping and self._guard.has_struck(began):
             self._stopping = "release"  # it was this worker that was frozen: the job is not to blame
         outcome = of_status(status, cancelled=self._stopping in ("cancel", "kill"))
-        await self._settle_files(ready.renames, outcome)
+        await self._settle_files(ready, outcome)
         return outcome
 
     async def _attend(self, child: Child, ready: Plan) -> int:
@@ -176,12 +176,12 @@ class Run:
         except RedisError:
             return  # a log is for people: a job does not fail for it
 
-    async def _settle_files(self, renames: Mapping[str, str], outcome: Outcome) -> None:
+    async def _settle_files(self, ready: Plan, outcome: Outcome) -> None:
         """Gives finished outputs their names, while the lease holds; removes unfinished ones."""
-        if outcome.event == "succeed" and renames:
+        if outcome.event == "succeed" and ready.renames:
             await self._still_ours()
-            await asyncio.to_thread(_publish, renames)
-        for temporary in renames:
+            await asyncio.to_thread(_publish, ready.renames)
+        for temporary in (*ready.renames, *ready.leftovers):
             await asyncio.to_thread(_remove, temporary)
 
     async def _still_ours(self) -> None:

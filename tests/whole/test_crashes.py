@@ -39,6 +39,7 @@ def test_a_killed_workers_job_is_done_by_another_worker(any_farm: Farm) -> None:
     assert events(any_farm)[job]["succeed"] == 1
     assert frames(near) == frames(result)
     assert ffmpegs(job) == []
+    assert litter(any_farm) == []
 
 
 def test_a_restarted_worker_gives_its_old_jobs_back_at_once(own_farm: Farm) -> None:

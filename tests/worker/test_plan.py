@@ -294,6 +294,15 @@ def test_two_attempts_do_not_meet(machine: Machine) -> None:
     assert len(set(names)) == 4
 
 
+def test_what_earlier_attempts_may_have_left_is_known(machine: Machine) -> None:
+    job = spec("-i", "/media/a.mkv", "/media/b.mkv")
+
+    earlier = [name for attempt in (1, 2) for name in plan(job, JOB, attempt, machine).renames]
+
+    assert list(plan(job, JOB, 3, machine).leftovers) == earlier
+    assert list(plan(job, JOB, 1, machine).leftovers) == []
+
+
 def test_a_call_through_the_shim_writes_in_place(machine: Machine) -> None:
     ready = planned(machine, "-i", "/media/a.mkv", "/media/b.mkv", in_place=True, attach=True)
 
