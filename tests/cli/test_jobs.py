@@ -566,4 +566,7 @@ def test_without_redis_it_is_worth_another_try(own_farm: Farm) -> None:
     for words in (["jobs"], ["submit", "--", "ffprobe", "-version"]):
         done = own_farm.ffgrid(*words)
         assert (done.returncode, done.stdout) == (75, "")
-        assert done.stderr == "ffgrid: the queue (Redis) cannot be reached: try again, doing it twice is harmless\n"
+        assert (
+            done.stderr
+            == "ffgrid: the queue (Redis) cannot be reached: try again, doing it twice is harmless\n"
+        )
