@@ -506,7 +506,8 @@ async def test_a_worker_whose_name_another_process_took_is_told_so_and_keeps_not
     old = await scene.worker("w1")
     lease = await scene.running(old)
     await scene.age(lease.id)
-    await scene.worker("w1", take_over=True)
+    await scene.silence("w1", 5_000)
+    await scene.worker("w1")
     await scene.silence("w1", 1_000)
     before = await scene.everything()
 
