@@ -66,7 +66,7 @@ class Guard:
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-S", __file__]
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
 
     def _say(self, line: str) -> None:
@@ -79,7 +79,6 @@ class Guard:
         assert self._process.stdin
         try:
             self._process.stdin.write(text.encode())
-            self._process.stdin.flush()
         except OSError:
             return False
         return True
