@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import signal
-from collections.abc import Mapping
 from importlib.metadata import version
 
 from app.guard import Guard
@@ -56,14 +54,6 @@ async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None
     finally:
         guard.close()
         await store.close()
-
-
-def there(roots: Mapping[str, str]) -> dict[str, str]:
-    """The roots that are directories here; the others are not offered, and the log says so."""
-    for name, path in roots.items():
-        if not os.path.isdir(path):
-            log.warning("the root %s is not offered: %s is no directory here", name, path)
-    return {name: path for name, path in roots.items() if os.path.isdir(path)}
 
 
 def read_key(settings: Settings) -> keyfile.Key:

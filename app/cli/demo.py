@@ -17,8 +17,9 @@ import tempfile
 import time
 import webbrowser
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from app.cli import progressbar
@@ -86,7 +87,7 @@ class Demo:
         self._make_sample()
         self._step("sample", f"{SECONDS} s of H.264 with sound, {self._player / 'sample.mkv'}")
         for port, process in zip(self._ports, webs, strict=True):
-            self._until(lambda port=port: _answers(port), process, "the coordinator")
+            self._until(partial(_answers, port), process, "the coordinator")
         self._step("web", f"two coordinators, {self._dashboard} and port {self._ports[1]}")
         self._until(self._has_worker, worker, "the worker")
         self._step("worker", f"demo-worker, its Movies are in {self._render}")
@@ -217,9 +218,9 @@ class Demo:
             "FFGRID_FFMPEG": self._ffmpeg,
         }
 
-    def _until(self, condition: object, process: subprocess.Popen[bytes], what: str) -> None:
+    def _until(self, condition: Callable[[], bool], process: subprocess.Popen[bytes], what: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while not condition():  # type: ignore[operator]  # a callable
+        while not condition():
             if process.poll() is not None or time.monotonic() > deadline:
                 logs = "".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
                 raise Failure(f"{what} does not start:\n{logs[-2000:]}")

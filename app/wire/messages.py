@@ -28,8 +28,6 @@ BODY_LIMIT = 1 << 20  # bytes of a request body
 ARGUMENT_LIMIT = 131_071  # bytes of one argument: Linux' MAX_ARG_STRLEN less the final NUL
 ARGUMENTS_LIMIT = 1 << 18  # bytes of all arguments together
 
-UNREACHABLE = 5  # the CLI's exit status when no coordinator answers
-
 
 def job_path(job_id: str, what: str = "") -> str:
     """`/v1/jobs/<id>` or `/v1/jobs/<id>/<what>`."""
