@@ -15,6 +15,7 @@ from pathlib import Path
 from app.wire import roots
 from app.wire.signing import ID_LENGTHS, is_word
 
+SANDBOXES = ("auto", "namespace", "rewrite")  # see worker.place
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -36,6 +37,7 @@ class Settings:
     labels: Mapping[str, str] = field(default_factory=dict)
     ffmpeg: str = "ffmpeg"
     ffprobe: str = "ffprobe"
+    sandbox: str = "auto"
     master_file: Path = Path()
     data_dir: Path = Path()
 
@@ -59,13 +61,14 @@ class Settings:
             labels=_labels(look.text("labels", "")),
             ffmpeg=look.text("ffmpeg", "ffmpeg"),
             ffprobe=look.text("ffprobe", "ffprobe"),
+            sandbox=_sandbox(look.text("sandbox", "auto")),
             master_file=Path(look.text("master_file", str(config / "master"))).absolute(),
             data_dir=Path(look.text("data_dir", str(data))).absolute(),
         )
 
 
 KNOWN = tuple(
-    "config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots slots url worker_id".split()
+    "config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots sandbox slots url worker_id".split()
 )
 
 
@@ -140,6 +143,12 @@ def _worker_id(text: str) -> str:
         raise BadSetting(
             f"FFGRID_WORKER_ID: expected up to 64 letters, digits, '.', '_' or '-', got {text!r}"
         )
+    return text
+
+
+def _sandbox(text: str) -> str:
+    if text not in SANDBOXES:
+        raise BadSetting(f"FFGRID_SANDBOX: expected one of {', '.join(SANDBOXES)}, got {text!r}")
     return text
 
 

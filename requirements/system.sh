@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server and a browser, chromium. Where they are,
-# it does nothing.
+# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap and a browser, chromium.
+# Where they are, it does nothing.
 #
 #   system.sh BIN      BIN is the virtual environment's bin folder
 #
@@ -20,7 +20,7 @@ link_redis() {
 }
 
 missing() {
-    for tool in ffmpeg ffprobe redis-server chromium; do
+    for tool in ffmpeg ffprobe redis-server bwrap chromium; do
         there "$tool" || printf '%s ' "$tool"
     done
 }
@@ -48,6 +48,7 @@ echo "Installing with apt: $(missing)"
 apt update
 there ffmpeg && there ffprobe || apt install --yes --no-install-recommends ffmpeg
 there redis-server || apt install --yes --no-install-recommends redis-tools
+there bwrap || apt install --yes --no-install-recommends bubblewrap
 there chromium || apt install --yes --no-install-recommends chromium
 link_redis
 [ -z "$(missing)" ] || give_up 'apt ran, and they are still missing. Install them by hand and try again.'

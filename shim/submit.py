@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii as quoted
 from binascii import hexlify
-from posix import getcwdb, urandom
+from posix import environ, getcwdb, getegid, geteuid, getgroups, stat, urandom
 
-from app.wire import command, placing, roots
+from app.wire import command, folding, placing, roots
+from shim import caller
 from shim.config import Config
 
 
@@ -17,23 +18,28 @@ class Stays(Exception):
 def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, command.Command]:
     """The body of POST /v1/jobs, and the command as it was read. Raises Stays."""
     read = command.read(binary, args)
-    folded = [roots.fold(argument, config.roots) for argument in args]
+    folded = folding.fold(read, config.roots)
     cwd = _cwd(config)
-    outside = placing.strays(read, folded, cwd)
+    outside = placing.strays(read, folded, cwd, caller.is_there)
     if outside:
         raise Stays(f"{args[outside[0]]!r} lies outside every root")
-    named = roots.names(folded if cwd is None else [*folded, cwd])
+    for index in placing.files(read):
+        if caller.leads_out(args[index].removeprefix("file:"), config):
+            raise Stays(f"{args[index]!r} leads out of every root through a link")
     fields = {
         "key": quoted(hexlify(urandom(16)).decode()),
         "binary": quoted(binary),
         "args": "[" + ",".join(map(_json, folded)) + "]",
         "cwd": "null" if cwd is None else _json(cwd),
         "view": "{"
-        + ",".join(f"{quoted(name)}:{_json(roots.fold(config.roots[name], {}))}" for name in sorted(named))
+        + ",".join(f"{quoted(name)}:{_json(roots.fold(path, {}))}" for name, path in config.roots.items())
         + "}",
         "lane": quoted(config.lane),
         "attach": "true",
         "in_place": "true",
+        "stdin": quoted(caller.stdin() if read.reads_stdin else "none"),
+        "umask": str(caller.umask()),
+        "user": str([geteuid(), getegid(), *getgroups()[:64]]),
         "require_worker": "true",
         "max_attempts": "3",
     }
@@ -43,10 +49,15 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
 def _cwd(config: Config) -> roots.Folded | None:
     """The working directory folded, or None when it lies outside every root."""
     try:
-        path = getcwdb().decode("utf-8", "surrogateescape")
+        path = getcwdb()
+        shown = environ.get(b"PWD", b"")  # the name by which the caller came here, if a link is on the way
+        named = [path, shown] if shown and stat(shown)[1:3] == stat(path)[1:3] else [path]
     except OSError:  # it has been deleted
         return None
-    return roots.fold(path, config.roots) if roots.holder(path, config.roots) else None
+    for text in (name.decode("utf-8", "surrogateescape") for name in named):
+        if roots.holder(text, config.roots):
+            return roots.fold(text, config.roots)
+    return None
 
 
 def _json(folded: roots.Folded) -> str:

@@ -1,23 +1,31 @@
 """One ffmpeg process: its own process group, its pipes, and an end that it cannot outlive.
 
 Two things end it with its worker: the kernel (PDEATHSIG, set by setpriv where there is one) and the guard.
+
+    nsenter ...                enters the job's namespace, if it has one
+    setpriv --pdeathsig KILL   ties it to the worker; in a namespace it also gives up what ffmpeg does not need;
+                               where the worker is root, it becomes the caller's user
+    ffmpeg ...                 each replaces the one before: ffmpeg is our own child
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from glob import glob
 
 from app.guard import Guard
 from worker import pipe
+from worker.plan import Plan
 
-_TIES_TO_PARENT = ("--pdeathsig", "KILL", "--")
+# Of root's powers a job of root keeps those about files.
+_FILE_POWERS = "-all,+chown,+dac_override,+dac_read_search,+fowner,+fsetid"
 
 
 class Child:
@@ -84,35 +92,29 @@ class Child:
             self.shut(name)
 
 
-def spawn(
-    argv: Sequence[str],
-    cwd: str | None,
-    environment: Mapping[str, str],
-    guard: Guard,
-    *,
-    stdin: bool,
-    progress: bool,
-) -> Child:
-    """Starts a process; with `progress`, ffmpeg is told a descriptor of its own to report on.
+def spawn(ready: Plan, guard: Guard) -> Child:
+    """Starts it. With `progress`, ffmpeg is told a descriptor of its own to report on.
 
     Raises OSError when the program cannot be started.
     """
-    if shutil.which(argv[0]) is None:  # setpriv would say it, where nobody reads
-        raise OSError(errno.ENOENT, "it is not there, or cannot be run", argv[0])
+    program, *arguments = ready.argv
+    if shutil.which(program) is None:  # setpriv would say it, where nobody reads
+        raise OSError(errno.ENOENT, "it is not there, or cannot be run", program)
     out, child_out = pipe.pair(ours_reads=True)
     err, child_err = pipe.pair(ours_reads=True)
-    into, child_in = pipe.pair(ours_reads=False) if stdin else (None, None)
-    report, child_report = pipe.pair(ours_reads=True) if progress else (None, None)
+    into, child_in = pipe.pair(ours_reads=False) if ready.stdin else (None, None)
+    report, child_report = pipe.pair(ours_reads=True) if ready.progress else (None, None)
     try:
         process = subprocess.Popen(
-            [*_tie(), argv[0], *_reporting(child_report), *argv[1:]],
-            cwd=cwd,
-            env=dict(environment),
+            [*ready.enter, *_tie(ready), program, *_reporting(child_report), *arguments],
+            cwd=ready.cwd,
+            env=dict(ready.environment),
             stdin=child_in if child_in is not None else subprocess.DEVNULL,
             stdout=child_out,
             stderr=child_err,
             pass_fds=() if child_report is None else (child_report,),
             process_group=0,
+            umask=ready.umask,
         )
     except BaseException:
         for end in (out, err, into, report):
@@ -131,8 +133,24 @@ def _reporting(descriptor: int | None) -> tuple[str, ...]:
 _setpriv = shutil.which("setpriv")
 
 
-def _tie() -> tuple[str, ...]:
-    return (_setpriv, *_TIES_TO_PARENT) if _setpriv else ()
+def _tie(ready: Plan) -> tuple[str, ...]:
+    if _setpriv is None:
+        return ()
+    words = [_setpriv, "--pdeathsig", "KILL"]
+    if ready.enter:
+        words += ["--no-new-privs", "--inh-caps=-all", f"--bounding-set={_FILE_POWERS}"]
+    if ready.user and os.geteuid() == 0:
+        user, group, *others = ready.user
+        groups = ",".join(str(one) for one in sorted({*others, *_device_groups()}))
+        words += ["--reuid", str(user), "--regid", str(group)]
+        words += ["--groups", groups] if groups else ["--clear-groups"]
+    return (*words, "--")
+
+
+@functools.cache
+def _device_groups() -> frozenset[int]:
+    """The groups that may use the graphics devices here; what its caller's host calls them is something else."""
+    return frozenset(os.stat(path).st_gid for path in glob("/dev/dri/render*")) - {0}
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:

@@ -16,30 +16,31 @@ async def durations(ready: Plan, machine: Machine) -> list[float | None]:
     urls = zip(ready.command.inputs, ready.command.input_options, strict=True)
     found: list[float | None] = []
     for index, options in urls:
-        found.append(await _duration(ready.command.args[index], options, ready.cwd, machine))
+        found.append(await _duration(ready.command.args[index], options, ready, machine))
     return found
 
 
-async def _duration(url: str, options: dict[str, str], cwd: str | None, machine: Machine) -> float | None:
+async def _duration(url: str, options: dict[str, str], ready: Plan, machine: Machine) -> float | None:
     if options.get("f") == "lavfi" or url == "-" or url.startswith(("pipe:", "fd:", "/dev/")):
         return None
     demuxer = ["-f", options["f"]] if "f" in options else []
     safe = ["-safe", options["safe"]] if "safe" in options else []
     if "ffprobe" in machine.programs:
         asked = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"]
-        return mediatime.seconds(
-            (await _output(machine.programs["ffprobe"], [*asked, *demuxer, *safe, "-i", url], cwd)).strip()
-        )
-    told = await _output(machine.programs["ffmpeg"], ["-hide_banner", *demuxer, *safe, "-i", url], cwd)
+        told = await _output(ready, machine.programs["ffprobe"], *asked, *demuxer, *safe, "-i", url)
+        return mediatime.seconds(told.strip())
+    told = await _output(ready, machine.programs["ffmpeg"], "-hide_banner", *demuxer, *safe, "-i", url)
     return mediatime.seconds(told.partition("Duration: ")[2].partition(",")[0])
 
 
-async def _output(program: str, arguments: list[str], cwd: str | None) -> str:
-    """What a program prints, on both of its streams; "" when it takes too long."""
+async def _output(ready: Plan, program: str, *arguments: str) -> str:
+    """What a program prints in the job's place, on both of its streams; "" when it takes too long."""
     process = await asyncio.create_subprocess_exec(
+        *ready.enter,
         program,
         *arguments,
-        cwd=cwd,
+        cwd=ready.cwd,
+        env=dict(ready.environment),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -22,6 +22,7 @@ from app.state.requirements import missing
 from app.state.seal import Seal
 from app.state.workers import BEAT, NameTaken, NoSuchWorker, Workers
 from worker.machine import Machine
+from worker.place import Places
 from worker.run import Run
 
 BACKWARDS_EVERY = 8  # each so many claims the lanes are walked from the lowest, so that none starves
@@ -46,14 +47,17 @@ class Loop:
         output: Output,
         seal: Seal,
         machine: Machine,
+        places: Places,
         guard: Guard,
         version: str,
     ) -> None:
         self._leases = leases
         self._workers = workers
         self._machine = machine
-        self._about = machine.about(version)
-        self._make: Callable[[Lease], Run] = lambda lease: Run(lease, leases, output, seal, machine, guard)
+        self._about = {**machine.about(version), "sandbox": places.mode}
+        self._make: Callable[[Lease], Run] = lambda lease: Run(
+            lease, leases, output, seal, machine, places, guard
+        )
         self._guard = guard
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()

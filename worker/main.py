@@ -18,6 +18,7 @@ from app.state.workers import HELD_MS
 from app.wire import keyfile
 from worker.loop import Loop, NameTaken
 from worker.machine import inspect
+from worker.place import Places
 
 DRAIN_SECONDS = 3600.0  # how long SIGTERM waits for running jobs before it hands them back
 
@@ -31,17 +32,22 @@ class CannotWork(Exception):
 async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None:
     """Works until SIGTERM or SIGINT: takes nothing new, ends its jobs, leaves. A second signal hands them back.
 
-    Raises CannotWork, BadKey, NoFFmpeg, Replaced.
+    Raises CannotWork, BadKey, NoFFmpeg, NoSandbox, Replaced.
     """
     key = read_key(settings)
     machine = await inspect(
         settings.ffmpeg, settings.ffprobe, settings.roots, settings.slots, settings.labels
     )
+    places = Places(machine, settings.sandbox)
+    if places.mode == "rewrite" and settings.sandbox == "auto":
+        log.warning("jobs run without a namespace, their paths rewritten: %s", places.why)
     store, guard = Store(settings.redis_url), Guard()
     try:
         await _reach(store, settings.redis_url)
         leases = store.leases(settings.worker_id, secrets.token_hex(6))
-        loop = Loop(leases, store.workers, store.output, Seal(key.seal), machine, guard, version("ffgrid"))
+        loop = Loop(
+            leases, store.workers, store.output, Seal(key.seal), machine, places, guard, version("ffgrid")
+        )
         _obey_signals(loop, drain_seconds)
         ticking = asyncio.create_task(store.reaper.run())
         log.info(
@@ -53,6 +59,7 @@ async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None
             await stop(ticking)
     finally:
         guard.close()
+        places.close()
         await store.close()
 
 

@@ -1,7 +1,7 @@
-"""What to run for a job on this machine: its command with this machine's paths.
+"""What to run for a job on this machine: its command with the paths of the place where it runs.
 
 ffmpeg -i {Movies}/a.mkv {Movies}/b.mkv
--> ffmpeg -progress pipe:7 -i /srv/a.mkv /srv/.ffgrid-01M7...-1-2.mkv      then renamed to /srv/b.mkv
+-> ffmpeg -i /media/movies/a.mkv /media/movies/.ffgrid-01M7...-1-2.mkv       /srv/.ffgrid-... becomes /srv/b.mkv
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from app.wire import command, placing, roots
 from app.wire.command import Command
 from worker.machine import Machine
+from worker.place import Place
+from worker.sandbox import HOME
 
 PREFIX = ".ffgrid-"  # what unfinished outputs are called; hidden, so that scanners of libraries skip them
 
@@ -27,57 +29,88 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """A command ready to start. `renames` gives, for each name that is written, the name it gets at the end;
-    `leftovers` are the names that earlier attempts wrote and may have left.
+    """A command ready to start. `enter` stands before it and takes it into its place.
+
+    `renames` gives, for each name here that is written, the name it gets at the end; `leftovers` are the names
+    that earlier attempts wrote and may have left.
     """
 
-    argv: list[str]
-    cwd: str | None
+    argv: Sequence[str]
     command: Command
-    stdin: bool
-    progress: bool
+    enter: tuple[str, ...] = ()
+    cwd: str | None = None
+    stdin: bool = False
+    awaits_stdin: bool = False
+    progress: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    umask: int = -1
+    user: Sequence[int] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     leftovers: Sequence[str] = ()
 
 
-def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine) -> Plan:
+def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, place: Place) -> Plan:
     """Builds it. Raises CannotRun when the job names what this machine does not have."""
     program = machine.programs.get(spec["binary"])
     if program is None:
         raise CannotRun(f"this worker has no {spec['binary']}")
-    try:
-        args = [roots.unfold(argument, machine.roots) for argument in spec["args"]]
-        cwd = roots.unfold(spec["cwd"], machine.roots) if spec["cwd"] is not None else None
-    except roots.UnknownRoot as missing:
-        raise CannotRun(f"this worker has no root {missing.args[0]!r}") from None
-    read = command.read(spec["binary"], args)
-    _check(read, spec, cwd, machine.roots)
+    args, cwd = _unfolded(spec, place.view, as_written=place.sandbox is not None)
+    real_args, real_cwd = _unfolded(spec, machine.roots)
+    read, real = command.read(spec["binary"], args), command.read(spec["binary"], real_args)
+    if real_cwd is not None and not os.path.isdir(real_cwd):
+        raise CannotRun(f"there is no directory {cwd}")
+    if place.sandbox is None:
+        _check(real, spec, real_cwd, machine.roots)
     is_atomic = not spec["in_place"] and command.kind(read) == "atomic"
     renames = _renames(read, job_id, attempt) if is_atomic else {}
-    earlier = [_renames(read, job_id, before) for before in range(1, attempt)] if is_atomic else []
+    here = _renames(real, job_id, attempt) if is_atomic else {}
+    earlier = [_renames(real, job_id, before) for before in range(1, attempt)] if is_atomic else []
     return Plan(
         argv=[program, *(renames.get(index, text) for index, text in enumerate(args))],
-        cwd=cwd,
         command=read,
-        stdin=spec["attach"] and read.reads_stdin,
+        enter=place.enter(cwd),
+        cwd=None if place.sandbox else cwd or place.nowhere,
+        stdin=spec["attach"] and read.reads_stdin and spec.get("stdin") != "none",
+        awaits_stdin=spec["attach"] and read.reads_stdin and spec.get("stdin") == "ready",
         progress=bool(read.outputs) and spec["binary"] == "ffmpeg" and not read.has_progress,
-        renames={_path(temporary, cwd): _path(args[index], cwd) for index, temporary in renames.items()},
-        leftovers=[_path(temporary, cwd) for names in earlier for temporary in names.values()],
+        environment=environment(os.environ, spec, in_sandbox=place.sandbox is not None),
+        umask=spec.get("umask", -1),
+        user=spec.get("user", ()),
+        renames={
+            _path(temporary, real_cwd): _path(real_args[at], real_cwd) for at, temporary in here.items()
+        },
+        leftovers=[_path(temporary, real_cwd) for names in earlier for temporary in names.values()],
     )
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment a job gets."""
-    return {name: own[name] for name in ENVIRONMENT if name in own}
+def environment(own: Mapping[str, str], spec: Mapping[str, Any], *, in_sandbox: bool) -> dict[str, str]:
+    """The environment a job gets: little of this worker's, and what its caller may ask for."""
+    kept = {name: own[name] for name in ENVIRONMENT if name in own}
+    if in_sandbox:
+        kept["HOME"] = HOME
+        kept.pop("TMPDIR", None)
+    return {**kept, **spec.get("env", {})}
+
+
+def _unfolded(
+    spec: dict[str, Any], view: Mapping[str, str], *, as_written: bool = False
+) -> tuple[list[str], str | None]:
+    """The arguments and the directory with these paths of the roots. Raises CannotRun."""
+    try:
+        args = [roots.unfold(argument, view, as_written=as_written) for argument in spec["args"]]
+        return args, None if spec["cwd"] is None else roots.unfold(spec["cwd"], view)
+    except roots.UnknownRoot as missing:
+        raise CannotRun(f"this worker has no root {missing.args[0]!r}") from None
 
 
 def _check(read: Command, spec: dict[str, Any], cwd: str | None, mapped: Mapping[str, str]) -> None:
     """The second look at what a coordinator has let through: files lie in roots, links do not lead out."""
-    for index in placing.strays(read, spec["args"], spec["cwd"]):
+    for index in placing.strays(read, spec["args"], spec["cwd"], os.path.exists):
         raise CannotRun(f"{read.args[index]!r} lies outside every root")
     real = {name: os.path.realpath(top) for name, top in mapped.items()}
     named = [index for index, folded in enumerate(spec["args"]) if roots.names([folded])]
     texts = [read.args[index] for index in sorted({*named, *placing.files(read)})]
+    texts = [text for text in texts if text.startswith(("/", "file:")) or ":" not in text]
     for text in [*texts, *([cwd] if cwd else [])]:
         if roots.holder(os.path.realpath(_path(text, cwd)), real) is None:
             raise CannotRun(f"{text!r} leads out of its root through a link")

@@ -19,14 +19,18 @@ from app.wire import attach
 from worker.child import Child, spawn
 from worker.follow import follow
 from worker.inbound import Inbound
+from worker.lists import localize
 from worker.machine import Machine
 from worker.outcome import Outcome, of_status, refused
-from worker.plan import CannotRun, Plan, environment, plan
+from worker.place import Place, Places
+from worker.plan import CannotRun, Plan, plan
 from worker.report import Caller, Log
+from worker.rewrite import Names
 
 log = logging.getLogger("ffgrid.worker")
 
 CANCEL_SECONDS = 1.0  # from SIGTERM to SIGKILL
+STDIN_SECONDS = 1.0  # how long a job waits for input that its caller says is there
 RETRY = 0.5  # seconds before Redis is told again how a job ended
 DRAIN_SECONDS = 1.0  # for pipes that a grandchild of ffmpeg still holds open
 
@@ -35,13 +39,21 @@ class Run:
     """One attempt at one job. `stop` may be called at any time."""
 
     def __init__(
-        self, lease: Lease, leases: Leases, output: Output, seal: Seal, machine: Machine, guard: Guard
+        self,
+        lease: Lease,
+        leases: Leases,
+        output: Output,
+        seal: Seal,
+        machine: Machine,
+        places: Places,
+        guard: Guard,
     ) -> None:
         self.lease = lease
         self._leases = leases
         self._output = output
         self._seal = seal
         self._machine = machine
+        self._places = places
         self._guard = guard
         self._log = Log(output, lease)
         self._caller: Caller | None = None
@@ -84,29 +96,28 @@ class Run:
                 self._caller = Caller(self._output, self.lease)
                 if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
                     return refused("its worker was lost after it had sent or taken data")
-            ready = plan(spec, self.lease.id, self.lease.attempt, self._machine)
+            place = await self._places.find(spec)
+            ready = plan(spec, self.lease.id, self.lease.attempt, self._machine, place)
+            if place.names:
+                stem = f"{self.lease.id}-{self.lease.attempt}"
+                ready = await asyncio.to_thread(localize, ready, place, place.names.there, stem)
             _check_outputs(ready)
-            return await self._execute(ready)
+            return await self._execute(ready, place)
         except (BadSeal, CannotRun) as error:
             return refused(str(error))
         except OSError as error:
             return refused(f"cannot start {error.filename or 'it'}: {error.strerror}")
 
-    async def _execute(self, ready: Plan) -> Outcome:
+    async def _execute(self, ready: Plan, place: Place) -> Outcome:
         if self._stopping:
             return of_status(-signal.SIGKILL, cancelled=True)
-        child = spawn(
-            ready.argv,
-            ready.cwd,
-            environment(os.environ),
-            self._guard,
-            stdin=ready.stdin,
-            progress=ready.progress,
-        )
+        if ready.awaits_stdin:
+            await self._output.receive_in(self.lease.id, "0-0", STDIN_SECONDS)
+        child = spawn(ready, self._guard)
         self._child = child
         began = time.monotonic()
         try:
-            status = await self._attend(child, ready)
+            status = await self._attend(child, ready, place)
         finally:
             child.kill()
             child.close()
@@ -116,11 +127,14 @@ class Run:
         await self._settle_files(ready, outcome)
         return outcome
 
-    async def _attend(self, child: Child, ready: Plan) -> int:
+    async def _attend(self, child: Child, ready: Plan, place: Place) -> int:
         """Relays until the process has ended and its pipes are empty; its status."""
+        is_report = ready.command.binary == "ffprobe"  # media that ffmpeg prints holds names only by chance
         pumps = [
-            asyncio.create_task(self._pump(child, "stdout", attach.STDOUT)),
-            asyncio.create_task(self._pump(child, "stderr", attach.STDERR)),
+            asyncio.create_task(
+                self._pump(child, "stdout", attach.STDOUT, place.names if is_report else None)
+            ),
+            asyncio.create_task(self._pump(child, "stderr", attach.STDERR, place.names)),
         ]
         inbound = (
             Inbound(self._output, self.lease.id, self._caller, child, pumps[0]) if self._caller else None
@@ -159,16 +173,22 @@ class Run:
             await asyncio.wait(pending, timeout=DRAIN_SECONDS)
         stopped.cancel()
 
-    async def _pump(self, child: Child, name: str, kind: bytes) -> None:
+    async def _pump(self, child: Child, name: str, kind: bytes, names: Names | None) -> None:
         """From one of the process's pipes to where it belongs, byte for byte, until it ends."""
+        shown = names.stream() if names else None
         try:
             while data := await child.read(name):
-                if self._caller:
-                    await self._caller.write(kind, data)
-                if not self._caller or kind == attach.STDERR:
-                    await self._keep(kind, data)
+                await self._print(kind, shown.feed(data) if shown else data)
+            if shown:
+                await self._print(kind, shown.end())
         finally:
             child.shut(name)
+
+    async def _print(self, kind: bytes, data: bytes) -> None:
+        if data and self._caller:
+            await self._caller.write(kind, data)
+        if data and (not self._caller or kind == attach.STDERR):
+            await self._keep(kind, data)
 
     async def _keep(self, kind: bytes, data: bytes) -> None:
         try:

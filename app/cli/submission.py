@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.cli.errors import USAGE, Failure
-from app.wire import command, placing, roots
+from app.wire import command, folding, placing, roots
 from app.wire.messages import BINARIES
 
 _STDIN = frozenset("- pipe: pipe:0 fd: /dev/stdin /dev/fd/0".split())
@@ -29,17 +29,16 @@ def submission(
     """The fields that the command decides. `mapped` are the roots, `here` the directory. Raises Failure."""
     binary, args = _program(list(words))
     read = command.read(binary, args)
-    folded = [roots.fold(argument, mapped) for argument in args]
+    folded = folding.fold(read, mapped)
     cwd = roots.fold(here, mapped) if here is not None and roots.holder(here, mapped) else None
     _check_places(read, folded, cwd, mapped, here)
     _check_streams(read)
-    named = roots.names(folded if cwd is None else [*folded, cwd])
     return {
         "key": secrets.token_hex(16),
         "binary": binary,
         "args": folded,
         "cwd": cwd,
-        "view": {name: mapped[name] for name in sorted(named) if _is_text(mapped[name])},
+        "view": {name: path for name, path in mapped.items() if roots.is_text(path)},
         "labels": _labels(labels),
     }
 
@@ -77,7 +76,7 @@ def _check_places(
     here: str | None,
 ) -> None:
     """Every file must lie where workers can find it. Raises Failure."""
-    for at in placing.strays(read, folded, cwd):
+    for at in placing.strays(read, folded, cwd, os.path.exists):
         where = "" if read.args[at].startswith(("/", "file:/")) else f" (in {here or os.curdir})"
         raise Failure(f"{read.args[at]!r}{where} lies outside every root: {_known(mapped)}", USAGE)
 
@@ -103,11 +102,6 @@ def _check_streams(read: command.Command) -> None:
                 f"too short for media: {_SHIM}",
                 USAGE,
             )
-
-
-def _is_text(path: str) -> bool:
-    """Whether a path can be said in JSON: its bytes are UTF-8."""
-    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _labels(pairs: Sequence[str]) -> dict[str, str]:

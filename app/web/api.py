@@ -140,6 +140,7 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
         "attach": wanted.attach,
         "in_place": wanted.in_place,
         "max_attempts": wanted.max_attempts,
+        **schema.given(wanted, ("stdin", "umask", "user")),
     }
     return _stored(wanted.key, spec, owner, wanted.require_worker)
 

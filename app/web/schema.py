@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,13 +15,18 @@ Key = Annotated[
 ]
 RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\n)")]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+UserId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 
 
 class Piece(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of a folded argument: a root's name, or bytes that are not UTF-8. Exactly one of the two."""
+    """A part of a folded argument: a root's name, or bytes that are not UTF-8. Exactly one of the two.
+
+    `written` is how the root stands there when that is not its path in `view`: with the escapes of a filter.
+    """
 
     root: RootName | None = None
     b64: str | None = None
+    written: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)] | None = None
 
 
 Argument = str | list[str | Piece]
@@ -39,6 +44,9 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
     labels: Annotated[dict[Word, Word], msgspec.Meta(max_length=16)] = {}
     attach: bool = False
     in_place: bool = False
+    stdin: Literal["none", "open", "ready"] = "open"
+    umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] | None = None
+    user: Annotated[list[UserId], msgspec.Meta(min_length=2, max_length=66)] | None = None
     require_worker: bool = False
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
 
@@ -65,6 +73,11 @@ def decode(body: bytes, form: type[T]) -> T:
         raise Problem(400, "malformed", f"the body is not JSON: {_lowered(str(error))}") from None
 
 
+def given(wanted: Submission, names: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of these names that are not null."""
+    return {name: value for name in names if (value := getattr(wanted, name)) is not None}
+
+
 def folded(argument: Argument, where: str) -> roots.Folded:
     """An argument as the wire has it. Raises Problem 422 for what no argument can be."""
     if isinstance(argument, str):
@@ -85,6 +98,10 @@ def check_sizes(arguments: list[str]) -> None:
 def _piece(piece: Piece, where: str) -> dict[str, str]:
     if (piece.root is None) == (piece.b64 is None):
         raise Problem(422, "invalid", f"{where}: a piece has either 'root' or 'b64'")
+    if piece.written is not None and (piece.root is None or not piece.written.startswith("/")):
+        raise Problem(422, "invalid", f"{where}: 'written' is the spelling of a root: it begins with '/'")
+    if piece.root is not None and piece.written is not None:
+        return {"root": piece.root, "written": _text(piece.written, where)}
     if piece.root is not None:
         return {"root": piece.root}
     try:

@@ -11,7 +11,10 @@ A submission is a JSON object (`POST /v1/jobs`):
     labels    what the worker must carry, besides what the arguments need
     attach    true when the caller will attach to the job's standard streams
     in_place  true when outputs are to be written under their own names while they grow
-    stdin     base64 of what could already be read for the job, at most 64 KiB; only with attach
+    stdin     "none" when nobody will write to the job, "ready" when there is something to read for it already: it
+              waits for that before it starts; else "open"
+    umask     of the caller, for the files that the job makes
+    user      of the caller: user id, group id and other groups; a worker that is root runs the job as that user
     require_worker  true to be refused at once (503) when no live worker can run it
     max_attempts    how many workers may be lost under the job before it fails
 """

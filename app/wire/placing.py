@@ -1,42 +1,68 @@
 """Where the files of a command lie: inside the roots that everybody shares, or somewhere else.
 
-Judged by names alone. The worker looks again at what lies behind them, because a link can lead anywhere.
+Judged by names alone. What lies behind them is looked at by who has the files: a link can lead anywhere.
 """
 
 from __future__ import annotations
 
 from app.wire import roots
+from app.wire.command import bare
+from app.wire.folding import BEFORE, ENDS, climbs, is_word
 
 TYPES = False
 if TYPES:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.wire.command import Command
 
-# Their values are words for a file's header or for a server, whatever they look like.
-_WORDS = frozenset(
-    "metadata headers user_agent disposition referer cookies program map_metadata http_proxy tag vtag atag stag".split()
-)
 _NOWHERE = frozenset("/dev/null /dev/zero /dev/stdin /dev/stdout /dev/stderr".split())
 _DEVICES = ("/dev/dri/", "/dev/nvidia")
 _STREAMS = ("pipe:", "fd:", "data:")
+_NESTS = frozenset("async cache crypto md5 bluray dvd concatf".split())  # protocols around one other url
+_ROOT = "\0"  # stands for a root's path in the texts below; no argument can hold it
+
+# What opens files by names that begin in the working directory: options, and words in filters and parameters.
+_FILE_OPTIONS = frozenset(
+    """
+    attach dump_attachment filter_complex_script filter_script fpre hls_fmp4_init_filename hls_key_info_file
+    hls_segment_filename pass passlogfile report sdp_file segment_list vstats vstats_file""".split()
+)
+_FILE_WORDS = tuple(
+    """
+    movie= subtitles= ass= fontfile= textfile= lut1d= lut3d= stats= stats_file= psnr= ssim= log_path= file=
+    filename= vidstabdetect vidstabtransform sendcmd=f removelogo= arnndn= psfile= model=""".split()
+)
 
 
-def strays(command: Command, folded: Sequence[roots.Folded], cwd: roots.Folded | None) -> list[int]:
+def strays(
+    command: Command,
+    folded: Sequence[roots.Folded],
+    cwd: roots.Folded | None,
+    is_there: Callable[[str], bool] = lambda path: False,
+) -> list[int]:
     """The arguments (indexes) that name a file outside every root: such a command cannot run elsewhere.
 
     `folded` are the command's arguments folded; `cwd` is where relative names begin, if that is in a root.
-    Protocols around a path (`concat:`, `subfile,,:`, `async:`) are not looked into: they stray.
+    A path inside a filter may be a division: it counts if `is_there` knows it, or the directory that would
+    hold it, on this host.
     """
     urls = dict(zip(command.inputs, command.input_options, strict=False))
     urls.update(zip(command.outputs, command.output_options, strict=False))
-    found = [
-        index for index, options in urls.items() if not _is_graph(options) and is_outside(folded[index], cwd)
-    ]
-    for index, option in command.values.items():
-        if option.lstrip("/").partition(":")[0] not in _WORDS and _is_value_outside(folded[index], cwd):
+    found = []
+    for index, argument in enumerate(folded):
+        text, options = _marked(argument), urls.get(index)
+        if options is not None and options.get("f") == "lavfi":
+            strayed = _holds_stray(text, "i", cwd, is_there)
+        elif options is not None and options.get("f") != "null":
+            strayed = any(_is_outside(url, cwd) for url in _urls(text, options))
+        elif index in command.values and not is_word(command, index):
+            option = bare(command.values[index].lstrip("/"))
+            strayed = _is_value_outside(text, cwd) or _holds_stray(text, option, cwd, is_there)
+        else:
+            strayed = False
+        if strayed:
             found.append(index)
-    return sorted(set(found))
+    return found
 
 
 def files(command: Command) -> list[int]:
@@ -46,41 +72,86 @@ def files(command: Command) -> list[int]:
     return [
         index
         for index, options in urls.items()
-        if not _is_graph(options) and not _is_no_file(command.args[index])
+        if options.get("f") not in ("lavfi", "null") and not _is_no_file(command.args[index])
     ]
 
 
 def is_outside(folded: roots.Folded, cwd: roots.Folded | None) -> bool:
-    """Whether an input or output is a file that lies outside every root."""
-    root, text = _place(folded)
-    if root is not None:
-        return _leaves(text)
-    if _is_no_file(text):
+    """Whether one path is a file that lies outside every root."""
+    return _is_outside(_marked(folded), cwd)
+
+
+def _urls(text: str, options: dict[str, str]) -> list[str]:
+    """The urls that an input or output is made of: behind the protocols that only pass on, or in a list."""
+    scheme, _, rest = text.partition(":")
+    if options.get("f") == "tee":
+        return [url for slave in text.split("|") for url in _urls(slave.rpartition("]")[2], {})]
+    if scheme in _NESTS or scheme.startswith("subfile,"):
+        return _urls(rest, {})
+    if scheme in ("concat", "tee"):
+        return [url for part in rest.split("|") for url in _urls(part, {})]
+    return [text]
+
+
+def _is_outside(url: str, cwd: roots.Folded | None) -> bool:
+    path = url.removeprefix("file:")
+    if path.startswith(_ROOT):
+        return _leaves(path[1:])
+    if _ROOT in path:
+        return True
+    if _is_no_file(path):
         return False
-    return (
-        text.startswith("/") or (":" in text and not _whole(folded).startswith("file:")) or _climbs(text, cwd)
+    return path.startswith("/") or (":" in path and path == url) or _climbs(path, cwd)
+
+
+def _is_value_outside(text: str, cwd: roots.Folded | None) -> bool:
+    """The same for an option's value, which may be anything: only what looks like a path is taken for one."""
+    path = text.removeprefix("file:")
+    if path.startswith(_ROOT):
+        return _leaves(path[1:].partition("|")[0])
+    return (path.startswith("/") and not _is_no_file(path)) or (path.startswith("../") and _climbs(path, cwd))
+
+
+def _holds_stray(text: str, option: str, cwd: roots.Folded | None, is_there: Callable[[str], bool]) -> bool:
+    """Whether a filter, a list of parameters or the like names a file outside, somewhere within."""
+    is_plain = text.startswith(("/", "../", "file:", _ROOT))
+    if not is_plain and climbs(text):
+        return True
+    if cwd is None and (option in _FILE_OPTIONS or any(word in text for word in _FILE_WORDS)):
+        return not is_plain and not _only_in_roots(text)
+    return not _is_address(text) and any(
+        is_there(path) or is_there(path.rpartition("/")[0]) for path in paths(text) if not _is_no_file(path)
     )
 
 
-def _is_graph(options: dict[str, str]) -> bool:
-    return options.get("f") in ("lavfi", "null")
+def _only_in_roots(text: str) -> bool:
+    """Whether each file that filters and parameters name here is given by its full path."""
+    return all(
+        text.count(word) == text.count(word + _ROOT) + text.count(f"{word}'{_ROOT}") + text.count(f"{word}f=")
+        for word in _FILE_WORDS
+        if word.endswith("=")
+    )
 
 
-def _is_value_outside(folded: roots.Folded, cwd: roots.Folded | None) -> bool:
-    """The same for an option's value, which may be anything: only what looks like a path is taken for one."""
-    root, text = _place(folded)
-    if root is not None:
-        return _leaves(text)
-    return (text.startswith("/") and not _is_no_file(text)) or (text.startswith("../") and _climbs(text, cwd))
+def paths(text: str) -> Iterator[str]:
+    """What could be absolute paths inside a text, without their escapes. Not those of addresses."""
+    at = text.find("/")
+    while at >= 0:
+        if (at == 0 or text[at - 1] in BEFORE) and text[at : at + 2] != "//":
+            end = at + 1
+            while end < len(text) and (text[end] not in ENDS or text[end] in "'\\") and text[end] != "\n":
+                end += 1
+            yield text[at:end].replace("\\", "").replace("'", "").rstrip()
+        at = text.find("/", at + 1)
 
 
 def _climbs(relative: str, cwd: roots.Folded | None) -> bool:
-    return cwd is None or roots.climbs_out(_place(cwd)[1] + "/" + relative)
+    return cwd is None or roots.climbs_out(_marked(cwd).lstrip(_ROOT) + "/" + relative)
 
 
 def _leaves(rest: str) -> bool:
     """Whether what follows a root is no path below it."""
-    return (rest != "" and not rest.startswith("/")) or roots.climbs_out(rest)
+    return (rest != "" and not rest.startswith("/")) or _ROOT in rest or roots.climbs_out(rest)
 
 
 def _is_no_file(url: str) -> bool:
@@ -94,21 +165,10 @@ def _is_address(url: str) -> bool:
     return bool(separator) and scheme.isalnum() and scheme != "file"
 
 
-def _place(folded: roots.Folded) -> tuple[str | None, str]:
-    """The root that an argument begins with, behind `file:` or not, and the text that follows."""
-    pieces: list[roots.Piece] = [folded] if isinstance(folded, str) else list(folded)
-    before = ""
-    for at, piece in enumerate(pieces):
-        if isinstance(piece, dict) and "root" in piece:
-            is_first = before in ("", "file:")
-            return (piece["root"], _whole(pieces[at + 1 :])) if is_first else (None, before)
-        before += _whole([piece])
-    return None, before.removeprefix("file:")
-
-
-def _whole(folded: roots.Folded) -> str:
-    """The text of the pieces as they will be joined, roots left out."""
+def _marked(folded: roots.Folded) -> str:
+    """The text of the pieces as they will be joined, with a mark where a root stood."""
     pieces = [folded] if isinstance(folded, str) else folded
     return "".join(
-        roots.unfold([piece], {}) for piece in pieces if isinstance(piece, str) or "root" not in piece
+        _ROOT if isinstance(piece, dict) and "root" in piece else roots.unfold([piece], {})
+        for piece in pieces
     )

@@ -6,6 +6,7 @@
 A folded argument is a string that names no root, or a list of pieces: text, `{"root": name}` where a root's
 path stood, `{"b64": ...}` for bytes that are not UTF-8. Unfolding with the client's own view gives back the
 caller's exact bytes. Arguments are `str` with surrogateescape, as Python has them from the kernel.
+`app.wire.folding` folds a whole command.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def fold(text: str, roots: Mapping[str, str]) -> Folded:
     pieces: list[Piece] = [prefix] if prefix else []
     pieces.append({"root": name})
     if rest:
-        pieces.append(_piece(rest))
+        pieces.append(piece(rest))
     return pieces
 
 
@@ -93,14 +94,16 @@ def within(path: str, top: str) -> bool:
     return not climbs_out(path[len(stem) :])
 
 
-def unfold(folded: Folded, view: Mapping[str, str]) -> str:
+def unfold(folded: Folded, view: Mapping[str, str], *, as_written: bool = False) -> str:
     """A folded argument with each root's name replaced by its path in `view`.
 
+    With `as_written`, and the view of who has folded it, it is that one's exact bytes: a root that stood there
+    with escapes has them again. Without it, the paths in `view` must need no escapes inside a filter.
     Raises UnknownRoot.
     """
     if isinstance(folded, str):
         return folded
-    text = "".join(_text(piece, view) for piece in folded)
+    text = "".join(_text(piece, view, as_written) for piece in folded)
     return text + "/" if text in ("", "file:") and names([folded]) else text  # a root that is / itself
 
 
@@ -139,27 +142,34 @@ def climbs_out(rest: str) -> bool:
 
 
 def _plain(text: str) -> Folded:
-    piece = _piece(text)
-    return piece if isinstance(piece, str) else [piece]
+    plain = piece(text)
+    return plain if isinstance(plain, str) else [plain]
 
 
-def _piece(text: str) -> Piece:
+def piece(text: str) -> Piece:
+    """Text that names no root, as a piece of a folded argument."""
+    if is_text(text):
+        return text
+    return {"b64": b2a_base64(text.encode("utf-8", "surrogateescape"), newline=False).decode()}
+
+
+def is_text(text: str) -> bool:
+    """Whether its bytes are UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raw = text.encode("utf-8", "surrogateescape")
-        return {"b64": b2a_base64(raw, newline=False).decode()}
-    return text
+        return False
+    return True
 
 
-def _text(piece: Piece, view: Mapping[str, str]) -> str:
+def _text(piece: Piece, view: Mapping[str, str], as_written: bool) -> str:
     if isinstance(piece, str):
         return piece
     if "b64" in piece:
         return decode(piece["b64"])
     if piece["root"] not in view:
         raise UnknownRoot(piece["root"])
-    return view[piece["root"]].rstrip("/")
+    return piece["written"] if as_written and "written" in piece else view[piece["root"]].rstrip("/")
 
 
 def decode(text: str) -> str:

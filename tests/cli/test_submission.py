@@ -42,7 +42,7 @@ def test_relative_paths_stay_and_the_directory_is_folded() -> None:
 
     assert fields["args"] == ["-i", "a.mkv", "b.mkv"]
     assert fields["cwd"] == [{"root": "Movies"}, "/x"]
-    assert fields["view"] == {"Movies": "/media/movies"}
+    assert fields["view"] == {"Movies": "/media/movies", "Kids": "/media/movies/kids"}
 
 
 def test_each_submission_has_a_key_of_its_own() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.wire import command, roots
+from app.wire import command, folding, roots
 from app.wire.placing import is_outside, strays
 
 MAPPED = {"Movies": "/media", "TV": "/media/tv"}
@@ -14,7 +14,7 @@ IN_ROOT = "/media/sub"
 def stray(*args: str, cwd: str | None = IN_ROOT, binary: str = "ffmpeg") -> list[str]:
     """The arguments of a command that lie outside."""
     read = command.read(binary, list(args))
-    folded = [roots.fold(argument, MAPPED) for argument in args]
+    folded = folding.fold(read, MAPPED)
     at = roots.fold(cwd, MAPPED) if cwd is not None and roots.holder(cwd, MAPPED) else None
     return [args[index] for index in strays(read, folded, at)]
 
@@ -38,7 +38,8 @@ OUTSIDE = [
     "/media/..", "/media/tv/../../x", "file:/etc/passwd", "file:///etc/passwd", "file://etc/passwd",
     "file:/media/../etc/passwd", "/\udcff", "/dev/sda", "/dev/shm/x", "/proc/self/environ", "/dev/null/../sda",
     "/dev/dri/../../etc/passwd", "/dev/nvidia/../../etc/passwd", "/dev/stdin/../x", "concat:/etc/a|/etc/b",
-    "concat:/media/a.ts|/media/b.ts", "async:/etc/x", "cache:/etc/x", "crypto:/etc/x", "FILE:/etc/passwd",
+    "concat:/media/a.ts|/etc/b.ts", "concat:/media/a|/media/../x", "async:cache:/etc/x",
+    "async:/etc/x", "cache:/etc/x", "crypto:/etc/x", "FILE:/etc/passwd",
     "subfile,,start,0,end,9,,:/etc/x", "unix:/run/docker.sock", "concatf:/etc/x", "ffrtmpcrypt:/etc/x", "tee:/etc/x",
     "bluray:/dev/sr0",
 ]  # fmt: skip
@@ -182,7 +183,7 @@ def test_ffprobes_file_is_looked_at_too() -> None:
         ([{"root": "Movies"}, "2/x"], True),  # a sibling: /media2/x
         ([{"root": "Movies"}, "../x"], True),
         (["concat:", {"root": "Movies"}, "/a"], True),
-        (["x", {"root": "Movies"}], False),
+        (["x", {"root": "Movies"}], True),
         (["..", "/..", {"root": "Movies"}], True),
         ([], False),
     ],

@@ -15,20 +15,24 @@ from pathlib import Path
 import pytest
 
 from app.guard import Guard
+from app.wire import command
 from tests.farm import until
 from worker.child import Child, spawn
+from worker.plan import Plan
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 # A worker that starts a process, says its id, and waits; its guard does nothing.
 PARENT = """\
 import os, sys
+from app.wire.command import read
 from worker.child import spawn
+from worker.plan import Plan
 
 class Nobody:
     def watch(self, group): pass
 
-child = spawn(["sleep", "60"], None, dict(os.environ), Nobody(), stdin=False, progress=False)
+child = spawn(Plan(["sleep", "60"], read("ffmpeg", []), environment=dict(os.environ)), Nobody())
 print(child.pid, flush=True)
 sys.stdin.read()
 """
@@ -45,7 +49,9 @@ def guard() -> Iterator[Guard]:
 def start(
     guard: Guard, *argv: str, cwd: str | None = None, stdin: bool = False, progress: bool = False
 ) -> Child:
-    return spawn(argv, cwd, ENVIRONMENT, guard, stdin=stdin, progress=progress)
+    nothing = command.read("ffmpeg", [])
+    ready = Plan(argv, nothing, cwd=cwd, stdin=stdin, progress=progress, environment=ENVIRONMENT)
+    return spawn(ready, guard)
 
 
 def shell(guard: Guard, script: str, stdin: bool = False) -> Child:

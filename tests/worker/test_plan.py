@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.wire import roots
+from app.wire import command, folding, roots
 from worker.machine import Machine
+from worker.place import Place
 from worker.plan import PREFIX, CannotRun, Plan, environment, plan
 
 JOB = "01M7ZSCJGFM87A34V23JR094QD"
@@ -35,7 +36,7 @@ def spec(*args: str, cwd: str | None = None, **changes: Any) -> dict[str, Any]:
     """A job as a client with the roots CLIENT submits it."""
     return {
         "binary": "ffmpeg",
-        "args": [roots.fold(argument, CLIENT) for argument in args],
+        "args": folding.fold(command.read(changes.get("binary", "ffmpeg"), list(args)), CLIENT),
         "cwd": None if cwd is None else roots.fold(cwd, CLIENT),
         "attach": False,
         "in_place": False,
@@ -44,7 +45,7 @@ def spec(*args: str, cwd: str | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def planned(machine: Machine, *args: str, cwd: str | None = None, **changes: Any) -> Plan:
-    return plan(spec(*args, cwd=cwd, **changes), JOB, 1, machine)
+    return plan(spec(*args, cwd=cwd, **changes), JOB, 1, machine, Place(machine.roots, None))
 
 
 # Names
@@ -54,7 +55,7 @@ def test_roots_become_this_machines_paths(machine: Machine) -> None:
     ready = planned(machine, "-i", "/media/a b.mkv", "-f", "null", "-")
 
     assert ready.argv == ["/opt/ffmpeg", "-i", f"{machine.roots['Movies']}/a b.mkv", "-f", "null", "-"]
-    assert ready.cwd is None
+    assert ready.cwd == "/"
 
 
 @pytest.mark.parametrize("prefix", ["", "file:"])
@@ -96,7 +97,7 @@ def test_a_root_that_is_not_here_cannot_be_reached(machine: Machine, where: str)
     job = {**spec("-version"), where: named if where == "cwd" else ["-i", named, "-f", "null", "-"]}
 
     with pytest.raises(CannotRun, match="has no root 'Music'"):
-        plan(job, JOB, 1, machine)
+        plan(job, JOB, 1, machine, Place(machine.roots, None))
 
 
 # Nothing outside
@@ -148,7 +149,7 @@ def test_pieces_that_are_a_file_outside_once_they_are_joined_are_refused(
     job = {**spec(), "args": ["-i", pieces, "-f", "null", "-"], "cwd": cwd}
 
     with pytest.raises(CannotRun):
-        plan(job, JOB, 1, machine)
+        plan(job, JOB, 1, machine, Place(machine.roots, None))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,9 @@ def test_what_is_no_file_may_be_anywhere(machine: Machine, args: tuple[str, ...]
     "name", ["b.mkv", "b.tar.mp4", "b c.MKV", "it's [x] 50p.mkv", "é.mkv", "\udcff.mkv", ".mkv", "b"]
 )
 def test_an_output_is_written_under_a_name_of_the_attempt(machine: Machine, name: str) -> None:
-    ready = plan(spec("-i", "/media/a.mkv", f"/media/sub/{name}"), JOB, 3, machine)
+    ready = plan(
+        spec("-i", "/media/a.mkv", f"/media/sub/{name}"), JOB, 3, machine, Place(machine.roots, None)
+    )
 
     ((temporary, final),) = ready.renames.items()
     folder, fresh = os.path.split(temporary)
@@ -286,7 +289,7 @@ def test_two_attempts_do_not_meet(machine: Machine) -> None:
     job = spec("-i", "/media/a.mkv", "/media/b.mkv")
 
     names = [
-        next(iter(plan(job, job_id, attempt, machine).renames))
+        next(iter(plan(job, job_id, attempt, machine, Place(machine.roots, None)).renames))
         for job_id in (JOB, JOB[::-1])
         for attempt in (1, 2)
     ]
@@ -297,10 +300,14 @@ def test_two_attempts_do_not_meet(machine: Machine) -> None:
 def test_what_earlier_attempts_may_have_left_is_known(machine: Machine) -> None:
     job = spec("-i", "/media/a.mkv", "/media/b.mkv")
 
-    earlier = [name for attempt in (1, 2) for name in plan(job, JOB, attempt, machine).renames]
+    earlier = [
+        name
+        for attempt in (1, 2)
+        for name in plan(job, JOB, attempt, machine, Place(machine.roots, None)).renames
+    ]
 
-    assert list(plan(job, JOB, 3, machine).leftovers) == earlier
-    assert list(plan(job, JOB, 1, machine).leftovers) == []
+    assert list(plan(job, JOB, 3, machine, Place(machine.roots, None)).leftovers) == earlier
+    assert list(plan(job, JOB, 1, machine, Place(machine.roots, None)).leftovers) == []
 
 
 def test_a_call_through_the_shim_writes_in_place(machine: Machine) -> None:
@@ -383,4 +390,4 @@ def test_the_environment_is_empty_but_for_what_is_allowed() -> None:
         "http_proxy": "x",
     }
 
-    assert environment(own) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}
+    assert environment(own, {}, in_sandbox=False) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}

@@ -1,0 +1,124 @@
+"""Where a job's command runs: in a namespace that looks like its caller's host, or here, with names rewritten.
+
+namespace   the roots lie where the caller has them; the command is the caller's, byte for byte
+rewrite     each root has an alias here whose name needs no escapes; it stands in the command for the root, and
+            what the command prints is changed back
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import string
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.wire import roots
+from worker.machine import Machine
+from worker.rewrite import Names
+from worker.sandbox import NoSandbox, Sandbox, Sandboxes
+
+_SAFE = frozenset(string.ascii_letters + string.digits + "/_.-")
+
+log = logging.getLogger("ffgrid.worker")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One job's place. `view` is what its command calls each root; `sandbox` is None where there is none."""
+
+    view: Mapping[str, str]
+    sandbox: Sandbox | None
+    names: Names | None = None  # changes what is printed back into the caller's names
+    nowhere: str = "/"  # where a command runs whose directory is in no root
+
+    def enter(self, cwd: str | None) -> tuple[str, ...]:
+        """What to put before the command."""
+        return self.sandbox.enter(cwd or self.nowhere) if self.sandbox else ()
+
+
+class Places:
+    """Makes places. One for a worker; `close` lets go what it holds."""
+
+    def __init__(self, machine: Machine, mode: str) -> None:
+        """`mode` is one of `app.settings.SANDBOXES`; "auto" takes the namespace where it works.
+
+        Raises NoSandbox when the mode is "namespace" and none can be made.
+        """
+        self._machine = machine
+        self._sandboxes = Sandboxes(machine.programs.values())
+        self._aliases: dict[str, str] = {}
+        self._folder: str | None = None
+        self.why = "FFGRID_SANDBOX says so"  # no namespace
+        self.mode = "rewrite" if mode == "rewrite" else self._try(mode)
+
+    async def find(self, spec: Mapping[str, Any]) -> Place:
+        """The place for a job. Its caller's view decides whether it can be a namespace."""
+        view = {name: roots.unfold(path, {}) for name, path in spec["view"].items()}
+        if self.mode == "namespace":
+            seen = {**{name: f"/ffgrid/{name}" for name in self._machine.roots if name not in view}, **view}
+            try:
+                return Place(seen, await self._sandboxes.get(seen, self._machine.roots))
+            except NoSandbox as why:
+                log.warning("no namespace for this caller, rewriting its command: %s", why)
+        return Place(self._named(), None, Names(self._named(), view), self._folder or "/")
+
+    def close(self) -> None:
+        """Ends the namespaces and removes the aliases."""
+        self._sandboxes.close()
+        if self._folder:
+            for path in self._aliases.values():
+                Path(path).unlink(missing_ok=True)
+            os.rmdir(self._folder)
+            self._folder = None
+
+    def _try(self, mode: str) -> str:
+        """Runs each program in a namespace, as jobs will."""
+        try:
+            sandbox = Sandbox([], self._machine.programs.values())
+            try:
+                for program in self._machine.programs.values():
+                    done = subprocess.run(
+                        [*sandbox.enter("/"), program, "-version"],
+                        capture_output=True,
+                        check=False,
+                        timeout=20,
+                    )
+                    if done.returncode:
+                        raise NoSandbox(
+                            f"{program} does not run in it: {done.stderr.decode(errors='replace').strip()}"
+                        )
+            finally:
+                sandbox.close()
+        except (NoSandbox, subprocess.TimeoutExpired) as error:
+            if mode == "namespace":
+                raise NoSandbox(str(error)) from None
+            self.why = str(error)
+            return "rewrite"
+        return "namespace"
+
+    def _named(self) -> Mapping[str, str]:
+        """The aliases: root name -> a path of letters, digits, `_`, `-` and `.` that leads to the root."""
+        if self._folder is None:
+            self._folder = _safe_folder()
+            if self._folder is None:  # no place for them: the roots under their own names
+                return self._machine.roots
+            os.chmod(self._folder, 0o711)  # noqa: S103  # jobs of other users go through it
+            for number, (name, path) in enumerate(self._machine.roots.items()):
+                self._aliases[name] = f"{self._folder}/{number}-{name}"  # none is the beginning of another
+                os.symlink(path, self._aliases[name])
+        return self._aliases
+
+
+def _safe_folder() -> str | None:
+    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
+        if _SAFE.issuperset(parent):
+            try:
+                return os.path.realpath(tempfile.mkdtemp(prefix="ffgrid-", dir=parent))
+            except OSError:
+                continue
+    return None

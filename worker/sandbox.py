@@ -1,0 +1,190 @@
+"""Mount namespaces in which a job finds each root where its caller has it, and nothing else of this host.
+
+    bwrap --bind /srv/nas/films /media/movies ... cat     holds the namespace; made once for each caller's view
+    nsenter --target PID --mount ... ffmpeg ...           enters it: 1.5 ms, and ffmpeg is our own child, so that
+                                                          its signals and its exit status are exact
+
+Works as root, and without root where user namespaces are allowed. The holder ends with this process: it reads
+from a pipe that the kernel closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from glob import glob
+from typing import IO
+
+HELD = 8  # namespaces kept ready; an older one lives as long as the jobs in it
+HOME = "/run/ffgrid"  # what a job has as its home: caches of fonts and shaders
+MEMORY = ("/dev/shm", "/tmp", HOME)  # noqa: S108
+SCRATCH = "268435456"  # bytes of each of these directories of the namespace's own
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
+# Of /etc only what programs need to find libraries, fonts, certificates, hosts, users and drivers.
+ETC = """alternatives ca-certificates crypto-policies drirc fonts glvnd group host.conf hosts ld.so.cache ld.so.conf
+    ld.so.conf.d libva.conf localtime mime.types nsswitch.conf nvidia OpenCL passwd pki pulse resolv.conf services
+    ssl timezone vdpau_wrapper.cfg vulkan""".split()
+VISIBLE = ("/sys", "/proc", "/var/cache/fontconfig", "/run/opengl-driver", "/run/systemd/resolve")
+DEVICES = """null zero full random urandom dri nvidia* kfd video* media* mpp_service rga dma_heap accel
+    dxg""".split()
+_LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2"}
+_RESERVED = (*SYSTEM, "/etc", "/dev", "/sys", "/proc", HOME)
+
+
+class NoSandbox(Exception):
+    """No namespace can be made here, or not this one; the text says why."""
+
+
+class Sandbox:
+    """One namespace, as long as its holder lives."""
+
+    def __init__(self, binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> None:
+        """`binds`: (path here, path in the namespace). Blocks some milliseconds. Raises NoSandbox."""
+        bwrap, self._nsenter = _tool("bwrap", "bubblewrap"), _tool("nsenter", "util-linux")
+        reader, writer = os.pipe()
+        command = [
+            bwrap,
+            *_mounts(binds, programs),
+            "--info-fd",
+            str(writer),
+            "--",
+            "/bin/sh",
+            "-c",
+            "echo; exec cat",
+        ]
+        try:
+            self._holder = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(writer,),
+            )
+        finally:
+            os.close(writer)
+        with os.fdopen(reader, "rb") as info:
+            said = info.read()
+        if _pipe(self._holder.stdout).read(1) != b"\n":
+            why = _pipe(self._holder.stderr).read().decode("utf-8", "replace").strip()
+            self.close()
+            raise NoSandbox(why or "bubblewrap ended without a word")
+        self._pid = json.loads(said)["child-pid"]
+
+    def enter(self, cwd: str) -> tuple[str, ...]:
+        """What to put before a command, so that it runs inside, in this directory."""
+        user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
+        where = f"/proc/{self._pid}"
+        return (self._nsenter, "--target", str(self._pid), *user, "--mount", f"--wd={where}/root{cwd}", "--")
+
+    def is_alive(self) -> bool:
+        """Whether it can still be entered."""
+        return self._holder.poll() is None
+
+    def close(self) -> None:
+        """Lets it go; jobs inside keep it until they end."""
+        self._holder.kill()
+        self._holder.wait()
+        for end in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
+            _pipe(end).close()
+
+
+class Sandboxes:
+    """The namespaces that are ready, one for each set of mounts; the least used goes first."""
+
+    def __init__(self, programs: Iterable[str]) -> None:
+        self._programs = tuple(programs)
+        self._ready: OrderedDict[tuple[object, ...], Sandbox] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def get(self, view: Mapping[str, str], mapped: Mapping[str, str]) -> Sandbox:
+        """The one in which the roots that this host has (`mapped`) lie where `view` says. Raises NoSandbox."""
+        binds = binds_of(view, mapped)
+        key = tuple((here, there, _identity(here)) for here, there in binds)
+        async with self._lock:
+            found = self._ready.pop(key, None)
+            if found is None or not found.is_alive():
+                found = await asyncio.to_thread(Sandbox, binds, self._programs)
+            self._ready[key] = found
+            while len(self._ready) > HELD:
+                self._ready.popitem(last=False)[1].close()
+        return found
+
+    def close(self) -> None:
+        """Lets all of them go."""
+        while self._ready:
+            self._ready.popitem()[1].close()
+
+
+def binds_of(view: Mapping[str, str], mapped: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(path here, path in the namespace) of each root, the outer ones first.
+
+    Raises NoSandbox for a place that is no plain path or that would hide what programs need.
+    """
+    for path in view.values():
+        if not path.startswith("/") or path == "/" or "." in path.split("/") or ".." in path.split("/"):
+            raise NoSandbox(f"its caller has a root at {path!r}")
+        if any(_overlaps(path, taken) for taken in _RESERVED):
+            raise NoSandbox(f"its caller has a root at {path}, where programs are")
+    both = [(mapped[name], path) for name, path in view.items() if name in mapped]
+    return sorted(both, key=lambda bind: (bind[1].count("/"), bind[1]))
+
+
+def _mounts(binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> list[str]:
+    words: list[str] = []
+    for path in SYSTEM:
+        linked = os.path.islink(path)
+        words += ["--symlink", os.readlink(path), path] if linked else ["--ro-bind-try", path, path]
+    for path in (*(f"/etc/{name}" for name in ETC), *VISIBLE, *_parts(programs)):
+        words += ["--ro-bind-try", path, path]
+    for path in (device for name in DEVICES for device in sorted(glob(f"/dev/{name}"))):
+        words += ["--dev-bind-try", path, path]
+    for path, target in _LINKS.items():
+        words += ["--symlink", target if target.startswith("/") else f"/proc/self/{target}", path]
+    for path in MEMORY:
+        words += ["--perms", "1777", "--size", SCRATCH, "--tmpfs", path]
+    for here, there in binds:
+        words += ["--bind", here, there]
+    return [*words, "--remount-ro", "/"]
+
+
+def _parts(programs: Iterable[str]) -> list[str]:
+    """What belongs to programs that lie elsewhere than the system's own."""
+    found = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path.startswith("/")]
+    for program in programs:
+        for path in dict.fromkeys((program, os.path.realpath(program))):
+            folder, top = os.path.dirname(path), os.path.dirname(os.path.dirname(path))
+            found.append(path)
+            if os.path.basename(folder) == "bin":
+                found += [f"{top}/{name}" for name in ("lib", "lib64", "share")]
+    return [path for path in found if not any(path.startswith(f"{top}/") for top in SYSTEM)]
+
+
+def _overlaps(path: str, taken: str) -> bool:
+    return f"{path}/".startswith(f"{taken}/") or f"{taken}/".startswith(f"{path.rstrip('/')}/")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """What tells that something else has been mounted there. Raises NoSandbox when nothing is there."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise NoSandbox(f"cannot reach {path}: {error.strerror}") from None
+    return found.st_dev, found.st_ino
+
+
+def _tool(name: str, package: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise NoSandbox(f"there is no {name}: install {package}")
+    return path
+
+
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    assert end is not None  # every pipe above is asked for
+    return end
