@@ -51,7 +51,11 @@ async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None
         _obey_signals(loop, drain_seconds)
         ticking = asyncio.create_task(store.reaper.run())
         log.info(
-            "worker %s: %d slots, ffmpeg %s", settings.worker_id, machine.slots, machine.versions["ffmpeg"]
+            "worker %s: %d slots, ffmpeg %s, sandbox %s",
+            settings.worker_id,
+            machine.slots,
+            machine.versions["ffmpeg"],
+            places.mode,
         )
         try:
             await _run(loop)

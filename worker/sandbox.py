@@ -18,6 +18,7 @@ import subprocess
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
+from pathlib import Path
 from typing import IO
 
 HELD = 8  # namespaces kept ready; an older one lives as long as the jobs in it
@@ -33,7 +34,9 @@ ETC = """alternatives ca-certificates crypto-policies drirc fonts glvnd group ho
 VISIBLE = ("/sys", "/proc", "/var/cache/fontconfig", "/run/opengl-driver", "/run/systemd/resolve")
 DEVICES = """null zero full random urandom dri nvidia* kfd video* media* mpp_service rga dma_heap accel
     dxg""".split()
-_LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2"}
+_LINKS = {"/dev/fd": "/proc/self/fd"} | {
+    f"/dev/{name}": f"/proc/self/fd/{number}" for number, name in enumerate(("stdin", "stdout", "stderr"))
+}
 _RESERVED = (*SYSTEM, "/etc", "/dev", "/sys", "/proc", HOME)
 
 
@@ -136,21 +139,30 @@ def binds_of(view: Mapping[str, str], mapped: Mapping[str, str]) -> list[tuple[s
 
 
 def _mounts(binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> list[str]:
-    words: list[str] = []
+    mounts: list[tuple[list[str], str]] = []  # options and where
     for path in SYSTEM:
         linked = os.path.islink(path)
-        words += ["--symlink", os.readlink(path), path] if linked else ["--ro-bind-try", path, path]
+        mounts.append((["--symlink", os.readlink(path)] if linked else ["--ro-bind-try", path], path))
     for path in (*(f"/etc/{name}" for name in ETC), *VISIBLE, *_parts(programs)):
-        words += ["--ro-bind-try", path, path]
+        mounts.append((["--ro-bind-try", path], path))
     for path in (device for name in DEVICES for device in sorted(glob(f"/dev/{name}"))):
-        words += ["--dev-bind-try", path, path]
-    for path, target in _LINKS.items():
-        words += ["--symlink", target if target.startswith("/") else f"/proc/self/{target}", path]
-    for path in MEMORY:
-        words += ["--perms", "1777", "--size", SCRATCH, "--tmpfs", path]
-    for here, there in binds:
-        words += ["--bind", here, there]
-    return [*words, "--remount-ro", "/"]
+        mounts.append((["--dev-bind-try", path], path))
+    mounts += [(["--symlink", target], path) for path, target in _LINKS.items()]
+    mounts += [(["--perms", "1777", "--size", SCRATCH, "--tmpfs"], path) for path in MEMORY]
+    mounts += [(["--bind", here], there) for here, there in binds]
+    words = [word for options, path in mounts for word in (*options, path)]
+    return [*_directories(path for _, path in mounts), *words, "--remount-ro", "/"]
+
+
+def _directories(targets: Iterable[str]) -> list[str]:
+    """The directories above what is mounted. Made by the way, they would be root's alone."""
+    above = {str(parent) for path in targets for parent in Path(path).parents}
+    kept = [path for path in sorted(above) if path != "/" and not _is_systems(path)]
+    return [word for path in kept for word in ("--perms", "0755", "--dir", path)]
+
+
+def _is_systems(path: str) -> bool:
+    return any(f"{path}/".startswith(f"{top}/") for top in SYSTEM)
 
 
 def _parts(programs: Iterable[str]) -> list[str]:
@@ -162,7 +174,7 @@ def _parts(programs: Iterable[str]) -> list[str]:
             found.append(path)
             if os.path.basename(folder) == "bin":
                 found += [f"{top}/{name}" for name in ("lib", "lib64", "share")]
-    return [path for path in found if not any(path.startswith(f"{top}/") for top in SYSTEM)]
+    return [path for path in found if not _is_systems(path)]
 
 
 def _overlaps(path: str, taken: str) -> bool:

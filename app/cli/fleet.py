@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.wire.messages import WORKERS
 from app.wire.signing import ID_LENGTHS, is_word
 
-HEADS = ("NAME", "STATE", "BUSY/SLOTS", "ROOTS", "FFMPEG", "VERSION", "LAST HEARD")
+HEADS = ("NAME", "STATE", "BUSY/SLOTS", "ROOTS", "FFMPEG", "SANDBOX", "VERSION", "LAST HEARD")
 
 
 def workers(arguments: Namespace) -> int:
@@ -50,6 +50,7 @@ def _row(worker: dict[str, Any]) -> tuple[str, ...]:
         f"{worker['busy']}/{worker.get('slots', '?')}",
         ",".join(worker.get("roots", ())) or "-",
         worker.get("binaries", {}).get("ffmpeg", "-"),
+        worker.get("sandbox", "-"),
         worker.get("version", "-"),
         f"{age(worker['silent'])} ago",
     )

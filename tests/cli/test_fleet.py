@@ -13,7 +13,7 @@ def test_workers_are_a_table(farm: Farm) -> None:
     head, *rows = [line.split() for line in done.stdout.splitlines()]
 
     assert done.returncode == 0
-    assert head == ["NAME", "STATE", "BUSY/SLOTS", "ROOTS", "FFMPEG", "VERSION", "LAST", "HEARD"]
+    assert head == ["NAME", "STATE", "BUSY/SLOTS", "ROOTS", "FFMPEG", "SANDBOX", "VERSION", "LAST", "HEARD"]
     assert [row[0] for row in rows] == ["w1"]
     assert rows[0][1] in ("online", "busy")
     assert rows[0][2].endswith("/2")
@@ -33,7 +33,7 @@ def test_workers_as_json_are_what_the_api_says(farm: Farm) -> None:
 def test_a_worker_cannot_draw_on_the_terminal() -> None:
     evil = {"id": "w1", "state": "online", "busy": 0, "silent": 0.1, "roots": ["\x1b[2J"], "version": "\n"}
 
-    assert _row(evil) == ("w1", "online", "0/?", "?[2J", "-", "?", "0 s ago")
+    assert _row(evil) == ("w1", "online", "0/?", "?[2J", "-", "-", "?", "0 s ago")
 
 
 @pytest.mark.parametrize("name", ["nobody", "no body", "../jobs", "", "ä"])
