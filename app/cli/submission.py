@@ -40,6 +40,8 @@ def submission(
         "cwd": cwd,
         "view": {name: path for name, path in mapped.items() if roots.is_text(path)},
         "labels": _labels(labels),
+        "umask": _umask(),
+        "user": [os.geteuid(), os.getegid(), *os.getgroups()[:64]],
     }
 
 
@@ -102,6 +104,13 @@ def _check_streams(read: command.Command) -> None:
                 f"too short for media: {_SHIM}",
                 USAGE,
             )
+
+
+def _umask() -> int:
+    """This process's, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _labels(pairs: Sequence[str]) -> dict[str, str]:
