@@ -52,7 +52,7 @@ clean: ## remove the virtual environment and all caches
 	@rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# ffmpeg, redis-server and chromium for the tests, with apt where they are missing.
+# The programs that the tests need (ffmpeg, redis-server, proxies, a browser), with apt where they are missing.
 system: $(MADE)
 	@sh requirements/system.sh $(BIN)
 

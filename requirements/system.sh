@@ -1,15 +1,16 @@
 #!/bin/sh
-# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap and a browser, chromium.
+# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap, two proxies and a browser.
 # Where they are, it does nothing.
 #
 #   system.sh BIN      BIN is the virtual environment's bin folder
 #
-# Debian's redis-server package starts a service that nobody asked for. Its redis-tools holds the same program under
-# another name and no service, so that one is installed and linked into the virtual environment.
+# Debian's packages of servers start services that nobody asked for. Meanwhile policy-rc.d forbids it. redis-tools
+# holds the redis-server program under another name; that one is linked into the virtual environment.
 set -eu
 
 bin=$1
-PATH="$bin:$PATH"
+PATH="$bin:$PATH:/usr/sbin"
+policy=/usr/sbin/policy-rc.d
 
 there() { command -v "$1" >/dev/null 2>&1; }
 
@@ -20,17 +21,21 @@ link_redis() {
 }
 
 missing() {
-    for tool in ffmpeg ffprobe redis-server bwrap chromium; do
+    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium; do
         there "$tool" || printf '%s ' "$tool"
     done
 }
 
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 apt() {
-    if [ "$(id -u)" = 0 ]; then
-        DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null
-    else
-        sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
-    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null
+}
+
+get() { # get PROGRAM PACKAGE
+    there "$1" || apt install --yes --no-install-recommends "$2"
 }
 
 give_up() {
@@ -41,14 +46,23 @@ give_up() {
 
 link_redis
 [ -z "$(missing)" ] && exit 0
-there apt-get || give_up 'Install them and try again (on macOS: brew install ffmpeg redis chromium).'
-[ "$(id -u)" = 0 ] || there sudo || give_up 'As root: apt-get install ffmpeg redis-tools chromium. Then try again.'
+packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium'
+there apt-get || give_up "Install them and try again (Debian calls them: $packages)."
+[ "$(id -u)" = 0 ] || there sudo || give_up "As root: apt-get install $packages. Then try again."
 
 echo "Installing with apt: $(missing)"
+if [ ! -e $policy ]; then
+    trap 'as_root rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod +x $policy
+fi
 apt update
-there ffmpeg && there ffprobe || apt install --yes --no-install-recommends ffmpeg
-there redis-server || apt install --yes --no-install-recommends redis-tools
-there bwrap || apt install --yes --no-install-recommends bubblewrap
-there chromium || apt install --yes --no-install-recommends chromium
+get ffmpeg ffmpeg
+get ffprobe ffmpeg
+get redis-server redis-tools
+get bwrap bubblewrap
+get haproxy haproxy
+get nginx nginx-light
+get chromium chromium
 link_redis
 [ -z "$(missing)" ] || give_up 'apt ran, and they are still missing. Install them by hand and try again.'

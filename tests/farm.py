@@ -108,6 +108,7 @@ class Farm:
     redis: Process | None = None
     redis_kind: str = "valkey"
     redis_options: tuple[str, ...] = ()
+    proxy: str = ""  # the one address that clients know, if there is a proxy
 
     def __post_init__(self) -> None:
         (self.folder / "client" / ROOT).mkdir(parents=True)
@@ -164,7 +165,7 @@ class Farm:
     @property
     def urls(self) -> str:
         """The addresses of all coordinators that were started, as FFGRID_URL has them."""
-        return " ".join(web.url for web in self.webs) or "http://127.0.0.1:9"
+        return self.proxy or " ".join(web.url for web in self.webs) or "http://127.0.0.1:9"
 
     # Processes
 
