@@ -25,7 +25,7 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set. Paths are absolute; `urls` are tried in order."""
+    """Everything that can be set. Paths are absolute; `urls` are tried in order; no `cache` is ""."""
 
     redis_url: str = DEFAULT_REDIS
     urls: tuple[str, ...] = (DEFAULT_URL,)
@@ -38,6 +38,7 @@ class Settings:
     ffprobe: str = "ffprobe"
     master_file: Path = Path()
     data_dir: Path = Path()
+    cache: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -61,11 +62,12 @@ class Settings:
             ffprobe=look.text("ffprobe", "ffprobe"),
             master_file=Path(look.text("master_file", str(config / "master"))).absolute(),
             data_dir=Path(look.text("data_dir", str(data))).absolute(),
+            cache=_cache(environ, look),
         )
 
 
 KNOWN = tuple(
-    "config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots slots url worker_id".split()
+    "cache config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots slots url worker_id".split()
 )
 
 
@@ -133,6 +135,13 @@ def _roots(text: str) -> dict[str, str]:
         return roots.parse(text)
     except roots.BadRoots as error:
         raise BadSetting(f"FFGRID_ROOTS: {error}") from None
+
+
+def _cache(environ: Mapping[str, str], look: _Lookup) -> str:
+    """The folder for the stand-in's answers. Set to nothing, FFGRID_CACHE turns them off."""
+    home = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/nonexistent") / ".cache")
+    named = "" if environ.get("FFGRID_CACHE") == "" else look.text("cache", str(home / "ffgrid"))
+    return str(Path(named).expanduser().absolute()) if named else ""
 
 
 def _worker_id(text: str) -> str:

@@ -32,6 +32,7 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
         + ",".join(f"{quoted(name)}:{_json(roots.fold(config.roots[name], {}))}" for name in sorted(named))
         + "}",
         "lane": quoted(config.lane),
+        "labels": "{" + ",".join(f"{quoted(k)}:{quoted(v)}" for k, v in config.labels.items()) + "}",
         "attach": "true",
         "in_place": "true",
         "require_worker": "true",
