@@ -26,7 +26,7 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set. Paths are absolute; `urls` are tried in order."""
+    """Everything that can be set. Paths are absolute; `urls` are tried in order; no `cache` is ""."""
 
     redis_url: str = DEFAULT_REDIS
     urls: tuple[str, ...] = (DEFAULT_URL,)
@@ -40,6 +40,7 @@ class Settings:
     sandbox: str = "auto"
     master_file: Path = Path()
     data_dir: Path = Path()
+    cache: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -64,11 +65,13 @@ class Settings:
             sandbox=_sandbox(look.text("sandbox", "auto")),
             master_file=Path(look.text("master_file", str(config / "master"))).absolute(),
             data_dir=Path(look.text("data_dir", str(data))).absolute(),
+            cache=_cache(environ, look),
         )
 
 
 KNOWN = tuple(
-    "config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots sandbox slots url worker_id".split()
+    """cache config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots sandbox slots url
+    worker_id""".split()
 )
 
 
@@ -136,6 +139,13 @@ def _roots(text: str) -> dict[str, str]:
         return roots.parse(text)
     except roots.BadRoots as error:
         raise BadSetting(f"FFGRID_ROOTS: {error}") from None
+
+
+def _cache(environ: Mapping[str, str], look: _Lookup) -> str:
+    """The folder for the stand-in's answers. Set to nothing, FFGRID_CACHE turns them off."""
+    home = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/nonexistent") / ".cache")
+    named = "" if environ.get("FFGRID_CACHE") == "" else look.text("cache", str(home / "ffgrid"))
+    return str(Path(named).expanduser().absolute()) if named else ""
 
 
 def _worker_id(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a launcher was made with, overridden by the environment: addresses, key, roots, the local program."""
+"""What a launcher was made with, overridden by the environment: addresses, key, roots, labels, the local program."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ class BadConfig(Exception):
 
 
 class Config:
-    """`urls` are tried in order; `local` is the real program's path or ""; `lane` how urgent the calls are."""
+    """`urls` are tried in order; `local` is the real program's path or ""; `lane` how urgent the calls are;
+    `labels` what the workers must carry that they go to.
+    """
 
-    __slots__ = ("key", "lane", "local", "roots", "urls")
+    __slots__ = ("key", "labels", "lane", "local", "roots", "urls")
 
     def __init__(
         self, urls: list[str], key: keyfile.Key, mapped: dict[str, str], local: str, lane: str
@@ -28,6 +30,7 @@ class Config:
         self.roots = mapped
         self.local = local
         self.lane = lane
+        self.labels: dict[str, str] = {}
 
 
 def load(baked: Mapping[str, str]) -> Config:
@@ -36,7 +39,7 @@ def load(baked: Mapping[str, str]) -> Config:
     if not urls:
         raise BadConfig("no coordinator is configured: set FFGRID_URL, or run `ffgrid shim install` again")
     try:
-        return Config(
+        config = Config(
             urls,
             keyfile.parse(_text(_setting("key_file", baked))),
             roots.parse(_setting("roots", baked)),
@@ -45,6 +48,9 @@ def load(baked: Mapping[str, str]) -> Config:
         )
     except (keyfile.BadKeyFile, roots.BadRoots) as error:
         raise BadConfig(str(error)) from None
+    if baked.get("labels"):
+        config.labels = dict(pair.split("=", 1) for pair in baked["labels"].split(","))
+    return config
 
 
 def _setting(name: str, baked: Mapping[str, str]) -> str:

@@ -19,12 +19,16 @@ FAILED = 1  # the exit status of a call that could neither be sent away nor run 
 
 TYPES = False
 if TYPES:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import NoReturn
 
+    from shim.recording import Recording
 
-def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
-    """The launcher's one call."""
+    Remember = Callable[[Mapping[str, str]], Recording]
+
+
+def main(binary: str, baked: Mapping[str, str], remember: Remember | None = None) -> NoReturn:
+    """A call in earnest. `remember` makes what listens to it, of the answer's headers, once it is accepted."""
     args = sys.argv[1:]
     _keep_places()
     try:
@@ -32,13 +36,16 @@ def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
     except BadConfig as error:
         _run_here(binary, args, baked.get("local", ""), str(error))
     try:
-        relay = _send_away(binary, args, config)
+        relay = _send_away(binary, args, config, remember)
     except (Stays, Unreachable) as error:
         _run_here(binary, args, config.local, str(error))
     except Refused as refused:
         _run_here(binary, args, config.local, refused.sentence())
     try:
-        _end(binary, relay.run())
+        ending = relay.run()
+        if relay.recording:
+            relay.recording.keep(ending)
+        _end(binary, ending)
     except Lost as lost:
         _fail(binary, f"the job was lost: {lost}")
 
@@ -50,7 +57,7 @@ def _keep_places() -> None:
     posix.close(descriptor)
 
 
-def _send_away(binary: str, args: list[str], config: Config) -> Relay:
+def _send_away(binary: str, args: list[str], config: Config, remember: Remember | None) -> Relay:
     body, read = submission(binary, args, config)
     why = ""
     for url in config.urls:
@@ -69,7 +76,9 @@ def _send_away(binary: str, args: list[str], config: Config) -> Relay:
         if len(job_id) != 26 or not job_id.isalnum():
             why = f"{url} does not answer as a coordinator does"
             continue
-        return Relay(connection, config, job_id, read.reads_stdin)
+        relay = Relay(connection, config, job_id, read.reads_stdin)
+        relay.recording = remember(headers) if remember else None
+        return relay
     raise Unreachable(why)
 
 

@@ -18,6 +18,7 @@ from shim.connection import Connection, Refused, Unreachable
 TYPES = False
 if TYPES:
     from shim.config import Config
+    from shim.recording import Recording
 
 RETURN_SECONDS = 45.0  # how long a cut connection is tried to be made again
 WINDOW_EVERY = 1 << 18  # bytes consumed before the job is told
@@ -39,6 +40,7 @@ class Relay:
         self._job_id = job_id
         self._decoder = websocket.Decoder()
         self._stdin = reads_stdin
+        self.recording: Recording | None = None  # hears what both sides say
         self._after = 0  # the job's last frame that we have
         self._unread = 0  # bytes since we last told the job what we have
         self._number = 0  # our own last frame
@@ -129,6 +131,8 @@ class Relay:
         self._after = number
         if kind in SINKS:
             self._print(kind, payload)
+            if self.recording:
+                self.recording.said(kind, payload)
             self._unread += len(payload)
         elif kind == attach.TAKEN:
             self._acknowledged(attach.unpack(payload))
@@ -166,6 +170,8 @@ class Relay:
 
     def _send(self, kind: bytes, payload: bytes) -> None:
         """Sends a frame and keeps it until the job has taken it."""
+        if self.recording:
+            self.recording.told(kind, payload)
         self._number += 1
         frame = attach.encode(kind, self._number, payload)
         self._unacknowledged.append((self._number, frame))

@@ -35,6 +35,7 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
         + ",".join(f"{quoted(name)}:{_json(roots.fold(path, {}))}" for name, path in config.roots.items())
         + "}",
         "lane": quoted(config.lane),
+        "labels": "{" + ",".join(f"{quoted(k)}:{quoted(v)}" for k, v in config.labels.items()) + "}",
         "attach": "true",
         "in_place": "true",
         "stdin": quoted(caller.stdin() if read.reads_stdin else "none"),

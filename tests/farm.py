@@ -225,10 +225,10 @@ class Farm:
         self._until_ready(worker, lambda: self._has_registered(worker))
         return worker
 
-    def install_shim(self) -> Path:
-        """The directory with the stand-ins for ffmpeg and ffprobe."""
+    def install_shim(self, *flags: str) -> Path:
+        """The directory with the stand-ins for ffmpeg and ffprobe. Their cache is empty."""
         folder = self.folder / "bin"
-        done = self.ffgrid("shim", "install", str(folder))
+        done = self.ffgrid("shim", "install", str(folder), "--no-warm", *flags)
         assert done.returncode == 0, done.stderr
         return folder
 

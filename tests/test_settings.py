@@ -46,6 +46,7 @@ def test_nothing_needs_to_be_set() -> None:
         ffprobe="ffprobe",
         master_file=Path("/nonexistent/.config/ffgrid/master"),
         data_dir=Path("/nonexistent/.local/share/ffgrid"),
+        cache="/nonexistent/.cache/ffgrid",
     )
 
 
@@ -87,7 +88,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
     values = {
         "redis_url": "redis://e", "url": "http://e", "key_file": "/e/key", "roots": "E=/e", "worker_id": "e",
         "slots": "7", "labels": "e=e", "ffmpeg": "/e/ffmpeg", "ffprobe": "/e/ffprobe", "master_file": "/e/master",
-        "data_dir": "/e/data",
+        "data_dir": "/e/data", "cache": "/e/cache", "sandbox": "rewrite",
     }  # fmt: skip
     settings = load(**{f"FFGRID_{name.upper()}": value for name, value in values.items()})
 
@@ -104,7 +105,15 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "ffprobe": "/e/ffprobe",
         "master_file": Path("/e/master"),
         "data_dir": Path("/e/data"),
+        "cache": "/e/cache",
+        "sandbox": "rewrite",
     }
+
+
+@pytest.mark.parametrize("mode", ["bubblewrap", "Namespace", "none"])
+def test_a_sandbox_is_one_of_three(mode: str) -> None:
+    with pytest.raises(BadSetting, match="FFGRID_SANDBOX: expected one of auto, namespace, rewrite, got"):
+        load(FFGRID_SANDBOX=mode)
 
 
 def test_the_file_may_be_named_by_a_flag(file: Path, tmp_path: Path) -> None:
@@ -269,3 +278,16 @@ def test_a_wrong_value_of_the_file_is_refused_too(tmp_path: Path) -> None:
 
 def test_no_secret_is_a_setting() -> None:
     assert [name for name in KNOWN if "secret" in name or name in ("key", "master", "password")] == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/ffgrid"),
+        ({"FFGRID_CACHE": "/named"}, "/named"),
+        ({"FFGRID_CACHE": "", "XDG_CACHE_HOME": "/xdg"}, ""),
+        ({"FFGRID_CACHE": "here"}, str(Path("here").absolute())),
+    ],
+)
+def test_the_cache_is_the_users_own_unless_it_is_named_or_off(environ: dict[str, str], expected: str) -> None:
+    assert load(**environ).cache == expected

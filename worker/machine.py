@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from glob import glob
+from hashlib import sha256
 from typing import Any
 
 # An encoder that ffmpeg lists may still need a device: without one of these it is not offered.
@@ -30,7 +31,10 @@ class NoFFmpeg(Exception):
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine as a worker: programs (name -> path), versions (name -> text), roots, labels, slots."""
+    """This machine as a worker: programs (name -> path), versions (name -> text), roots, labels, slots.
+
+    `builds` gives each program's build: 16 hex digits that change when its answers may.
+    """
 
     programs: Mapping[str, str]
     versions: Mapping[str, str]
@@ -38,6 +42,7 @@ class Machine:
     roots: Mapping[str, str]
     slots: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    builds: Mapping[str, str] = field(default_factory=dict)
 
     def about(self, version: str) -> dict[str, Any]:
         """What the registry is told: names of roots, never their paths."""
@@ -48,6 +53,7 @@ class Machine:
             "slots": self.slots,
             "roots": sorted(self.roots),
             "binaries": dict(self.versions),
+            "builds": dict(self.builds),
             "encoders": self.encoders,
             "labels": dict(self.labels),
             "started": time.time(),
@@ -65,13 +71,19 @@ async def inspect(
     }
     if "ffmpeg" not in found:
         raise NoFFmpeg(f"there is no program {ffmpeg!r}: install ffmpeg, or set FFGRID_FFMPEG to its path")
-    versions = {name: _version(await _run(path, "-version")) for name, path in found.items()}
+    said = {name: await _run(path, "-version") for name, path in found.items()}
+    versions = {name: _version(text) for name, text in said.items()}
     if not versions["ffmpeg"]:
         raise NoFFmpeg(f"{found['ffmpeg']} does not answer -version as ffmpeg does")
     if not versions.get("ffprobe", "here"):
         del found["ffprobe"], versions["ffprobe"]
-    encoders = _encoders(await _run(found["ffmpeg"], "-hide_banner", "-encoders"))
-    return Machine(found, versions, [name for name in encoders if _has_device(name)], roots, slots, labels)
+    listed = _encoders(await _run(found["ffmpeg"], "-hide_banner", "-encoders"))
+    encoders = [name for name in listed if _has_device(name)]
+    builds = {
+        name: _build(said[name], await _run(path, "-hide_banner", "-buildconf"), *encoders)
+        for name, path in found.items()
+    }
+    return Machine(found, versions, encoders, roots, slots, labels, builds)
 
 
 async def _run(program: str, *arguments: str) -> str:
@@ -87,6 +99,10 @@ async def _run(program: str, *arguments: str) -> str:
         return ""
     out, _ = await process.communicate()
     return out.decode("utf-8", "replace")
+
+
+def _build(*texts: str) -> str:
+    return sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def _version(text: str) -> str:

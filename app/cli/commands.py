@@ -137,6 +137,23 @@ COMMANDS = (
                     ROOTS,
                     _argument("--lane", choices=LANES, default="normal", help="how urgent their calls are"),
                     _argument(
+                        "--label",
+                        action="append",
+                        default=[],
+                        metavar="NAME=VALUE",
+                        help="only workers with this label serve them; may be repeated",
+                    ),
+                    _argument(
+                        "--cache",
+                        metavar="DIR",
+                        help="where answers are remembered (FFGRID_CACHE; default: ~/.cache/ffgrid)",
+                    ),
+                    _argument(
+                        "--no-warm",
+                        action="store_true",
+                        help="ask nothing now: the first call of each kind will be slower",
+                    ),
+                    _argument(
                         "--no-local",
                         action="store_true",
                         help="never run the local ffmpeg when a call cannot be sent away",

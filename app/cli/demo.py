@@ -91,7 +91,8 @@ class Demo:
         self._step("web", f"two coordinators, {self._dashboard} and port {self._ports[1]}")
         self._until(self._has_worker, worker, "the worker")
         self._step("worker", f"demo-worker, its Movies are in {self._render}")
-        self._ffgrid("shim", "install", str(self._folder / "bin"), "--no-local", key="client")
+        kept = ["--cache", str(self._folder / "answers"), "--no-warm"]
+        self._ffgrid("shim", "install", str(self._folder / "bin"), "--no-local", *kept, key="client")
         self._step("shim", f"{self._folder / 'bin' / 'ffmpeg'}, its Movies are in {self._player}")
 
     def transcode(self) -> None:

@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from app.cli.errors import USAGE, Failure
+from app.cli.warming import warm
 from app.settings import Settings
 
 HOME = Path(__file__).resolve().parent.parent.parent  # the folder that holds the packages app and shim
@@ -21,14 +22,14 @@ LAUNCHER = """\
 # Written by `ffgrid shim install`: sends this call to {url}. Run that again to change it.
 import sys
 sys.path.insert(0, {home!r})
-from shim.main import main
+from shim.start import main
 main({binary!r}, {baked!r})
 """
 
 
 def install(arguments: Namespace) -> int:
     """Writes the two launchers."""
-    settings = Settings.load(os.environ, vars(arguments))
+    settings = Settings.load(os.environ, {**vars(arguments), "labels": _labels(arguments.label)})
     if settings.key_file is None:
         raise Failure("the shim needs a key: give --key-file, the file that `ffgrid keys add` wrote", USAGE)
     if not settings.roots:
@@ -44,6 +45,8 @@ def install(arguments: Namespace) -> int:
         print(f"wrote {folder / binary}" + (f" (local: {real})" if real else " (no local program)"))
     for package in ("app", "shim"):
         compileall.compile_dir(HOME / package, quiet=2)
+    if settings.cache and not arguments.no_warm:
+        print(warm(folder, settings))
     return 0
 
 
@@ -68,10 +71,23 @@ def _launcher(binary: str, real: str, settings: Settings, lane: str) -> str:
         "roots": ":".join(f"{name}={path}" for name, path in settings.roots.items()),
         "local": real,
         "lane": lane,
+        "labels": ",".join(f"{name}={value}" for name, value in settings.labels.items()),
+        "cache": settings.cache,
     }
     return LAUNCHER.format(
         start=_start(sys.executable), home=str(HOME), binary=binary, baked=baked, url=baked["url"]
     )
+
+
+def _labels(pairs: list[str]) -> str:
+    """The labels as a setting has them. Raises Failure."""
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not (0 < len(name) <= 64 and 0 < len(value) <= 64) or "," in pair:
+            raise Failure(
+                f"--label: expected NAME=VALUE without ',', 64 characters each at most, got {pair!r}", USAGE
+            )
+    return ",".join(pairs)
 
 
 def _start(python: str) -> str:

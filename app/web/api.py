@@ -21,9 +21,10 @@ from app.state.output import Entry, Output
 from app.state.requirements import requirement
 from app.web import schema, views
 from app.web.auth import signed
+from app.web.census import Census
 from app.web.problems import Problem
 from app.wire import command, placing, roots
-from app.wire.messages import job_path
+from app.wire.messages import FLEET_HEADER, job_path
 
 ANYBODY = ("client", "admin")
 LOG_WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
@@ -100,6 +101,18 @@ async def workers(request: Request, client: Client, body: bytes) -> Response:
     return answer({"workers": [views.worker(one) for one in await request.app.state.store.workers.all()]})
 
 
+@signed(*ANYBODY)
+async def fleet(request: Request, client: Client, body: bytes) -> Response:
+    """Which workers would serve jobs with these labels: an id that changes when their answers may, "" for none.
+
+    The id is in the header `FFGrid-Fleet` too, and so it is in the answer to a submission. It is at most two
+    seconds old.
+    """
+    labels = schema.labels(request.query_params.getlist("label"))
+    known, workers = await census(request).fleet(labels)
+    return answer({"fleet": known, "workers": workers}, headers={FLEET_HEADER: known})
+
+
 @signed("admin")
 async def drain(request: Request, client: Client, body: bytes) -> Response:
     """Tells a worker to take nothing new and to end when its jobs have ended."""
@@ -115,6 +128,12 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
 def jobs(request: Request) -> Jobs:
     """The jobs of this application."""
     found: Jobs = request.app.state.jobs
+    return found
+
+
+def census(request: Request) -> Census:
+    """What this process knows of the live workers."""
+    found: Census = request.app.state.census
     return found
 
 
@@ -174,13 +193,15 @@ def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) ->
 
 
 async def _submitted(request: Request, submission: Stored) -> Response:
+    census(request).look()  # meanwhile: telling the fleet must not make anybody wait
     made: Submitted = await jobs(request).submit(submission)
     body: dict[str, Any] = {"id": made.id, "qualified": made.qualified, "new": made.new}
     if not made.qualified:
         body["warning"] = (
             f"queued, but {await jobs(request).why_nobody(submission.needs) or 'no worker is free'}"
         )
-    return answer(body, 201 if made.new else 200, headers={"Location": job_path(made.id)})
+    headers = {"Location": job_path(made.id), **await census(request).header(submission.needs["labels"])}
+    return answer(body, 201 if made.new else 200, headers)
 
 
 async def _log_lines(

@@ -22,7 +22,8 @@ from app.state.store import Store
 from app.web import api, dashboard, openapi, pages, problems
 from app.web.attach import attach
 from app.web.auth import Verifier
-from app.wire.messages import JOBS, WORKERS
+from app.web.census import Census
+from app.wire.messages import FLEET, JOBS, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -32,6 +33,7 @@ API = [
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
     Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
+    Route(FLEET, api.fleet, methods=["GET"]),
     Route(WORKERS, api.workers, methods=["GET"]),
     Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
 ]
@@ -60,6 +62,7 @@ def create_app(redis_url: str, master: Master) -> Starlette:
     app.state.store = store
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
+    app.state.census = Census(store.workers)
     app.state.tasks = set()
     app.state.draining = False
     return app

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.web import schema
+from app.wire.messages import FLEET_HEADER
 
 BODIES = {"submit": schema.Submission, "retry": schema.Retry}
 QUERIES = {
@@ -20,8 +21,16 @@ QUERIES = {
         "limit": "1 to 200",
         "before": "the `next` of the page before",
     },
+    "fleet": {"label": "a label that the workers must carry, `name=value`; may be repeated"},
     "log": {"after": "the id of the last entry that is known", "follow": "1: until the job ends"},
 }
+FLEET = {
+    FLEET_HEADER: {
+        "description": "The id of the workers that serve such jobs; it changes when what they would answer may",
+        "schema": {"type": "string"},
+    }
+}
+HEADERS = {"submit": FLEET, "retry": FLEET, "fleet": FLEET}
 REFERENCE = "#/components/schemas/{name}"
 PROBLEM = {
     "description": "A problem (RFC 9457): `detail` is a sentence for people, `type` a name for programs",
@@ -79,11 +88,16 @@ def _operation(route: Route, body: dict[str, Any] | None) -> dict[str, Any]:
         "summary": words.partition(". ")[0].rstrip("."),
         "description": words,
         "parameters": [*_in_path(route), *_in_query(route)],
-        "responses": {"2XX": {"description": "Done"}, "default": PROBLEM},
+        "responses": {"2XX": _done(route), "default": PROBLEM},
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
+
+
+def _done(route: Route) -> dict[str, Any]:
+    headers = HEADERS.get(route.name)
+    return {"description": "Done", **({"headers": headers} if headers else {})}
 
 
 def _in_path(route: Route) -> list[dict[str, Any]]:

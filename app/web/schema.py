@@ -78,6 +78,19 @@ def given(wanted: Submission, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(wanted, name)) is not None}
 
 
+def labels(pairs: list[str]) -> dict[str, str]:
+    """The labels that a query names, `label=name=value` each. Raises Problem 422."""
+    named = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    sound = all(0 < len(word) <= 64 for pair in named.items() for word in pair)
+    if len(named) != len(pairs) or not sound or len(named) > 16:
+        raise Problem(
+            422,
+            "invalid",
+            f"label: expected at most 16 different name=value, 64 characters each, got {pairs!r}",
+        )
+    return named
+
+
 def folded(argument: Argument, where: str) -> roots.Folded:
     """An argument as the wire has it. Raises Problem 422 for what no argument can be."""
     if isinstance(argument, str):

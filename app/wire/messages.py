@@ -26,6 +26,8 @@ LANES = ("live", "high", "normal", "low")
 
 JOBS = "/v1/jobs"
 WORKERS = "/v1/workers"
+FLEET = "/v1/fleet"
+FLEET_HEADER = "FFGrid-Fleet"  # the fleet's id, in the answers to POST /v1/jobs and GET /v1/fleet
 
 BODY_LIMIT = 1 << 20  # bytes of a request body
 ARGUMENT_LIMIT = 131_071  # bytes of one argument: Linux' MAX_ARG_STRLEN less the final NUL

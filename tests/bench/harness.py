@@ -111,14 +111,15 @@ class Stage:
         command = [*FFGRID, "worker", "--worker-id", name, "--slots", str(slots)]
         return self.start(command, environment)
 
-    def shim(self, port: int) -> Path:
-        """The folder of two launchers that never run anything here."""
-        folder = self.folder / "bin"
+    def shim(self, port: int, cache: bool = False) -> Path:
+        """The folder of two launchers that never run anything here, and remember answers only with `cache`."""
+        folder = self.folder / ("bin-cached" if cache else "bin")
         environment = self.environment() | {
             "FFGRID_URL": f"http://127.0.0.1:{port}",
             "FFGRID_KEY_FILE": str(self.key("caller", "client")),
+            "FFGRID_CACHE": str(folder / "cache") if cache else "",
         }
-        command = [*FFGRID, "shim", "install", str(folder), "--no-local"]
+        command = [*FFGRID, "shim", "install", str(folder), "--no-local", "--no-warm"]
         subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         return folder
 

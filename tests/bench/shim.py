@@ -34,6 +34,7 @@ from tests.bench.timing import Broken, Called, Command, by_turns
 
 PAIRS, LONG_PAIRS = 40, 200
 ADDED = Aim(25, of_comparison=True)
+CACHED = Aim(6, of_comparison=True)
 BARE = [sys.executable, "-I", "-S", "-c", "pass"]
 CALLER = Path(__file__).with_name("caller.py")
 # Answers as ffmpeg does where a worker asks, and says when it has begun otherwise.
@@ -46,11 +47,11 @@ def run(options: Options) -> Iterator[Figure]:
     with Stage(options) as stage:
         port = stage.web()
         launchers = stage.shim(port)
-        yield from _real(stage, launchers, pairs)
+        yield from _real(stage, port, launchers, pairs)
         yield from _trivial(stage, port, launchers, pairs)
 
 
-def _real(stage: Stage, launchers: Path, pairs: int) -> Iterator[Figure]:
+def _real(stage: Stage, port: int, launchers: Path, pairs: int) -> Iterator[Figure]:
     """The real programs."""
     ffmpeg, ffprobe = shutil.which("ffmpeg"), shutil.which("ffprobe")
     if not ffmpeg or not ffprobe:
@@ -62,6 +63,16 @@ def _real(stage: Stage, launchers: Path, pairs: int) -> Iterator[Figure]:
     for name, program, args in (("ffmpeg", ffmpeg, ["-version"]), ("ffprobe", ffprobe, look)):
         direct, through = by_turns(pairs, [program, *args], [launchers / name, *args])
         yield _added(f"shim.{name}", direct, through)
+    bare, cached = by_turns(pairs, BARE, [stage.shim(port, cache=True) / "ffmpeg", "-version"])
+    yield Figure(
+        "shim.cached",
+        _ms(cached),
+        "ms",
+        _ms(bare),
+        "python -I -S -c pass",
+        _ms(cached) - _ms(bare),
+        aim=CACHED,
+    )
     stage.stop(worker)
 
 

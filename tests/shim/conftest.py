@@ -161,7 +161,9 @@ class Place:
     local: Path
     bin: Path
 
-    def install(self, *flags: str, url: str = "http://127.0.0.1:9", into: Path | None = None) -> Path:
+    def install(
+        self, *flags: str, url: str = "http://127.0.0.1:9", into: Path | None = None, warm: bool = False
+    ) -> Path:
         """Writes the launchers; the one that is called ffmpeg."""
         where = into or self.bin
         roots = f"Media={self.root}"
@@ -175,6 +177,7 @@ class Place:
             str(self.key_file),
             "--roots",
             roots,
+            *(() if warm else ("--no-warm",)),
         ]
         assert main([*arguments, *flags]) == 0
         return where / "ffmpeg"

@@ -109,6 +109,8 @@ def test_random_bytes_are_taken_and_come_back(config: Config, seed: int) -> None
 
 
 def test_it_is_the_json_that_the_json_module_would_read(config: Config) -> None:
+    config.labels = {"gpu": 'n"v', "site": "é"}
+
     body, _ = submission("ffmpeg", ["-i", "/media/tv/a.mkv", "-f", "null", "-"], config)
 
     sent: dict[str, Any] = json.loads(body)
@@ -120,6 +122,7 @@ def test_it_is_the_json_that_the_json_module_would_read(config: Config) -> None:
         "cwd": [{"root": "Here"}, "/here"],
         "view": dict(config.roots),
         "lane": "normal",
+        "labels": {"gpu": 'n"v', "site": "é"},
         "attach": True,
         "in_place": True,
         "stdin": sent["stdin"],

@@ -35,3 +35,12 @@ def test_every_reference_leads_somewhere() -> None:
     named = {part.partition('"')[0] for part in text.split('"$ref":"#/components/schemas/')[1:]}
 
     assert named <= set(document["components"]["schemas"])
+
+
+def test_the_header_that_names_the_fleet_is_described_where_it_is_sent() -> None:
+    paths = openapi.describe(API)["paths"]
+
+    for path, method in (("/v1/jobs", "post"), ("/v1/fleet", "get")):
+        assert "FFGrid-Fleet" in paths[path][method]["responses"]["2XX"]["headers"]
+    assert [one["name"] for one in paths["/v1/fleet"]["get"]["parameters"]] == ["label"]
+    assert "headers" not in paths["/v1/workers"]["get"]["responses"]["2XX"]

@@ -165,3 +165,45 @@ async def test_nobody_is_told_where_roots_are(tmp_path: Path) -> None:
     assert (about["slots"], about["labels"], about["version"]) == (3, {"gpu": "no"}, "1.2")
     assert about["pid"] == os.getpid()
     assert "/srv" not in json.dumps(about)
+
+
+BUILD = """\
+#!/bin/sh
+case "$*" in
+*-encoders*) printf ' ------\\n V....D %s x\\n' {encoder};;
+*-buildconf*) echo {options};;
+*) echo "{name} version {version} Copyright";;
+esac
+"""
+
+
+def build(folder: Path, name: str = "ffmpeg", **changes: str) -> str:
+    """A program of a build."""
+    said = {"encoder": "aac", "options": "--enable-gpl", "version": "7.1", **changes}
+    path = folder / name
+    path.write_text(BUILD.format(name=name, **said))
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"encoder": "libx264"}, {"options": "--disable-gpl"}, {"version": "7.1-2"}]
+)
+async def test_a_build_is_known_by_all_that_its_answers_depend_on(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    before = (await look(build(tmp_path))).builds
+    again = (await look(build(tmp_path))).builds
+    after = (await look(build(tmp_path, **changes))).builds
+
+    assert before == again
+    assert before != after
+    assert re.fullmatch("[0-9a-f]{16}", before["ffmpeg"])
+
+
+async def test_each_program_has_its_build_and_the_registry_is_told(tmp_path: Path) -> None:
+    found = await look(build(tmp_path), build(tmp_path, "ffprobe", version="7.0"))
+
+    assert set(found.builds) == {"ffmpeg", "ffprobe"}
+    assert found.builds["ffmpeg"] != found.builds["ffprobe"]
+    assert found.about("1.0")["builds"] == found.builds
