@@ -1,8 +1,12 @@
-"""What a launcher was made with, overridden by the environment: addresses, key, roots, the local program."""
+"""What a launcher was made with, overridden by the environment: addresses, key, roots, the local program.
+
+How urgent a call is follows from how nice its caller is, unless the launcher says it: a media server runs what
+somebody watches as it is, and what may wait under `nice`.
+"""
 
 from __future__ import annotations
 
-from posix import O_RDONLY, close, environ, open, read
+from posix import O_RDONLY, close, environ, getpriority, open, read
 
 from app.wire import keyfile, roots
 
@@ -11,23 +15,42 @@ if TYPES:
     from collections.abc import Mapping
 
 
+SPOOL = "fallbacks"  # the record of calls that ran here: a file in the cache directory
+WAIT = "5"  # seconds, unless something else is said
+
+
 class BadConfig(Exception):
     """The shim cannot be used as it is configured; the text says what to do."""
 
 
 class Config:
-    """`urls` are tried in order; `local` is the real program's path or ""; `lane` how urgent the calls are."""
+    """`urls` are tried in order; `local` is the real program's path or ""; `lane` how urgent the calls are.
 
-    __slots__ = ("key", "lane", "local", "roots", "urls")
+    `wait` is the seconds after which a call that no worker takes is run here, or None; `nice` the caller's
+    niceness; `cache` a directory for small files, or "".
+    """
+
+    __slots__ = ("cache", "key", "lane", "local", "nice", "roots", "urls", "wait")
 
     def __init__(
-        self, urls: list[str], key: keyfile.Key, mapped: dict[str, str], local: str, lane: str
+        self,
+        urls: list[str],
+        key: keyfile.Key,
+        mapped: dict[str, str],
+        local: str,
+        lane: str,
+        wait: float | None = None,
+        nice: int = 0,
+        cache: str = "",
     ) -> None:
         self.urls = urls
         self.key = key
         self.roots = mapped
         self.local = local
         self.lane = lane
+        self.wait = wait
+        self.nice = nice
+        self.cache = cache
 
 
 def load(baked: Mapping[str, str]) -> Config:
@@ -35,16 +58,41 @@ def load(baked: Mapping[str, str]) -> Config:
     urls = _setting("url", baked).replace(",", " ").split()
     if not urls:
         raise BadConfig("no coordinator is configured: set FFGRID_URL, or run `ffgrid shim install` again")
+    nice = max(0, getpriority(0, 0))
     try:
         return Config(
             urls,
             keyfile.parse(_text(_setting("key_file", baked))),
             roots.parse(_setting("roots", baked)),
             baked.get("local", ""),
-            _setting("lane", baked) or "normal",
+            _setting("lane", baked) or ("low" if nice else "live"),
+            _seconds(_setting("wait", baked)),
+            nice,
+            cache_directory(baked),
         )
     except (keyfile.BadKeyFile, roots.BadRoots) as error:
         raise BadConfig(str(error)) from None
+
+
+def cache_directory(baked: Mapping[str, str]) -> str:
+    """Where small files are kept between calls; "" where there is no place for them."""
+    told = _setting("cache", baked)
+    if told.startswith("/"):
+        return told
+    for variable, below in ((b"XDG_CACHE_HOME", "/ffgrid"), (b"HOME", "/.cache/ffgrid")):
+        top = environ.get(variable, b"").decode("utf-8", "surrogateescape")
+        if top.startswith("/"):
+            return top.rstrip("/") + below
+    return ""
+
+
+def _seconds(text: str) -> float | None:
+    if text == "never":
+        return None
+    text = text or WAIT
+    if not text.isascii() or not text.replace(".", "", 1).isdigit() or float(text) < 0.1:
+        raise BadConfig(f"cannot read FFGRID_WAIT={text!r}: expected seconds from 0.1 on, or never")
+    return float(text)
 
 
 def _setting(name: str, baked: Mapping[str, str]) -> str:

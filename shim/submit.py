@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii as quoted
 from binascii import hexlify
-from posix import getcwdb, urandom
+from posix import environ, getcwdb, isatty, urandom
 
-from app.wire import command, placing, roots
+from app.wire import command, messages, placing, roots
+from shim import stays
 from shim.config import Config
+
+COLOURS = ("NO_COLOR", "AV_LOG_FORCE_NOCOLOR", "AV_LOG_FORCE_COLOR")  # somebody has decided already
 
 
 class Stays(Exception):
@@ -22,6 +25,8 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
     outside = placing.strays(read, folded, cwd)
     if outside:
         raise Stays(f"{args[outside[0]]!r} lies outside every root")
+    if why := stays.reason(args, environ):
+        raise Stays(why)
     named = roots.names(folded if cwd is None else [*folded, cwd])
     fields = {
         "key": quoted(hexlify(urandom(16)).decode()),
@@ -32,12 +37,28 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
         + ",".join(f"{quoted(name)}:{_json(roots.fold(config.roots[name], {}))}" for name in sorted(named))
         + "}",
         "lane": quoted(config.lane),
+        "nice": str(config.nice),
+        "env": "{"
+        + ",".join(f"{quoted(name)}:{quoted(value)}" for name, value in _environment().items())
+        + "}",
         "attach": "true",
         "in_place": "true",
         "require_worker": "true",
         "max_attempts": "3",
     }
     return ("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}").encode(), read
+
+
+def _environment() -> dict[str, str]:
+    """The variables that the job gets of ours; with colours where ffmpeg would see a terminal here."""
+    found = {}
+    for name in messages.ENVIRONMENT:
+        value = environ.get(name.encode())
+        if value is not None and value.isascii() and len(value) <= messages.VALUE_LIMIT:
+            found[name] = value.decode()
+    if not found.keys() & COLOURS and found.get("TERM", "dumb") != "dumb" and isatty(2):
+        found["AV_LOG_FORCE_COLOR"] = "1"
+    return found
 
 
 def _cwd(config: Config) -> roots.Folded | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.wire import command, placing, roots
+from app.wire import command, messages, placing, roots
 from app.wire.command import Command
 from worker.machine import Machine
 
@@ -66,9 +66,10 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine) -> P
     )
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment a job gets."""
-    return {name: own[name] for name in ENVIRONMENT if name in own}
+def environment(own: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
+    """The environment a job gets: some of this worker's, and what its caller may say (see `messages`)."""
+    said = {name: value for name, value in asked.items() if name in messages.ENVIRONMENT}
+    return {name: own[name] for name in ENVIRONMENT if name in own} | said
 
 
 def _check(read: Command, spec: dict[str, Any], cwd: str | None, mapped: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from app.guard import Guard
 from app.state.connect import UNREACHABLE, RedisError, stop
@@ -47,6 +48,8 @@ class Run:
         self._caller: Caller | None = None
         self._child: Child | None = None
         self._in_place = False
+        self._paused = False
+        self._told = 0.0  # when it was last said whether to pause, by time.monotonic()
         self._stopping: str | None = None
         self._stopped = asyncio.Event()
         self._killer: asyncio.Task[None] | None = None
@@ -58,11 +61,24 @@ class Run:
         self._stopping = how
         self._stopped.set()
         if self._child and how == "cancel":
-            self._child.signal(signal.SIGCONT)
+            self._child.signal_group(signal.SIGCONT)
             self._child.signal(signal.SIGTERM)
             self._killer = asyncio.create_task(self._kill_later())
         elif self._child:
             self._child.kill()
+
+    def pause(self, paused: bool, as_of: float | None = None) -> None:
+        """Stops the process and all that it has started, or lets them go on; again and again is harmless.
+
+        `as_of` is when this was known to be so, if that may be older than what was said since.
+        """
+        if as_of is not None and as_of < self._told:
+            return
+        self._told = time.monotonic()
+        if paused != self._paused and self._stopping is None:
+            self._paused = paused
+            if self._child:
+                self._child.signal_group(signal.SIGSTOP if paused else signal.SIGCONT)
 
     def fence(self) -> None:
         """Nobody may know any more that this runs: ends it if another attempt would write the same files."""
@@ -86,24 +102,27 @@ class Run:
                     return refused("its worker was lost after it had sent or taken data")
             ready = plan(spec, self.lease.id, self.lease.attempt, self._machine)
             _check_outputs(ready)
-            return await self._execute(ready)
+            return await self._execute(ready, spec)
         except (BadSeal, CannotRun) as error:
             return refused(str(error))
         except OSError as error:
             return refused(f"cannot start {error.filename or 'it'}: {error.strerror}")
 
-    async def _execute(self, ready: Plan) -> Outcome:
+    async def _execute(self, ready: Plan, spec: Mapping[str, Any]) -> Outcome:
         if self._stopping:
             return of_status(-signal.SIGKILL, cancelled=True)
         child = spawn(
             ready.argv,
             ready.cwd,
-            environment(os.environ),
+            environment(os.environ, spec.get("env", {})),
             self._guard,
             stdin=ready.stdin,
             progress=ready.progress,
         )
         self._child = child
+        child.yield_to_others(spec.get("nice", 0))
+        if self._paused:
+            child.signal_group(signal.SIGSTOP)
         began = time.monotonic()
         try:
             status = await self._attend(child, ready)

@@ -13,13 +13,15 @@ from starlette.routing import BaseRoute, Route
 
 from app.web import schema
 
-BODIES = {"submit": schema.Submission, "retry": schema.Retry}
+BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks}
 QUERIES = {
     "listing": {
         "state": "only jobs in this state",
         "limit": "1 to 200",
         "before": "the `next` of the page before",
     },
+    "cancel": {"if": "queued: only while no worker has taken it"},
+    "fallbacks": {"limit": "1 to 1000"},
     "log": {"after": "the id of the last entry that is known", "follow": "1: until the job ends"},
 }
 REFERENCE = "#/components/schemas/{name}"

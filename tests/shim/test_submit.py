@@ -14,6 +14,7 @@ from app.web import schema
 from app.web.api import prepare
 from app.wire import keyfile, roots
 from app.wire.messages import ARGUMENT_LIMIT
+from shim import submit as module
 from shim.config import Config
 from shim.submit import Stays, submission
 
@@ -108,7 +109,10 @@ def test_random_bytes_are_taken_and_come_back(config: Config, seed: int) -> None
     assert unfolded(taken(config, *args, "-f", "null", "-"), dict(config.roots))[: len(args)] == args
 
 
-def test_it_is_the_json_that_the_json_module_would_read(config: Config) -> None:
+def test_it_is_the_json_that_the_json_module_would_read(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "environ", {})
     body, _ = submission("ffmpeg", ["-i", "/media/tv/a.mkv", "-f", "null", "-"], config)
 
     sent: dict[str, Any] = json.loads(body)
@@ -120,6 +124,8 @@ def test_it_is_the_json_that_the_json_module_would_read(config: Config) -> None:
         "cwd": [{"root": "Here"}, "/here"],
         "view": {"TV": "/media/tv", "Here": config.roots["Here"]},
         "lane": "normal",
+        "nice": 0,
+        "env": {},
         "attach": True,
         "in_place": True,
         "require_worker": True,
@@ -134,6 +140,46 @@ def test_every_call_has_a_key_of_its_own(config: Config) -> None:
 @pytest.mark.parametrize("lane", ["live", "high", "normal", "low"])
 def test_the_lane_is_the_launchers(config: Config, lane: str) -> None:
     assert taken(make(dict(config.roots), lane), "-version").lane == lane
+
+
+def test_the_niceness_goes_along(config: Config) -> None:
+    config.nice = 12
+
+    assert taken(config, "-version").nice == 12
+
+
+def test_of_the_environment_goes_along_what_is_allowed_and_is_text(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {
+        b"TZ": b"Asia/Tokyo",
+        b"TERM": b"",
+        b"AMD_DEBUG": b"x" * 257,
+        b"NO_COLOR": b"\xff",
+        b"PATH": b"/",
+    }
+    monkeypatch.setattr(module, "environ", variables)
+
+    assert taken(config, "-version").env == {"TZ": "Asia/Tokyo", "TERM": ""}
+
+
+@pytest.mark.parametrize(
+    ("variables", "colours"),
+    [
+        ({b"TERM": b"xterm"}, True),
+        ({}, False),
+        ({b"TERM": b"dumb"}, False),
+        ({b"TERM": b"xterm", b"NO_COLOR": b"1"}, False),
+        ({b"TERM": b"xterm", b"AV_LOG_FORCE_NOCOLOR": b"1"}, False),
+    ],
+)
+def test_a_terminal_gets_colours(
+    config: Config, monkeypatch: pytest.MonkeyPatch, variables: dict[bytes, bytes], colours: bool
+) -> None:
+    monkeypatch.setattr(module, "environ", variables)
+    monkeypatch.setattr(module, "isatty", lambda descriptor: descriptor == 2)
+
+    assert (taken(config, "-version").env.get("AV_LOG_FORCE_COLOR") == "1") == colours
 
 
 def test_only_the_roots_that_are_named_are_told(config: Config) -> None:

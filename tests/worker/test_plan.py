@@ -383,4 +383,11 @@ def test_the_environment_is_empty_but_for_what_is_allowed() -> None:
         "http_proxy": "x",
     }
 
-    assert environment(own) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}
+    assert environment(own, {}) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}
+
+
+def test_a_caller_says_some_of_a_jobs_environment():
+    own = {"PATH": "/bin", "TZ": "UTC"}
+    asked = {"TZ": "Asia/Tokyo", "AMD_DEBUG": "noefc", "LD_PRELOAD": "/evil.so", "PATH": "/evil"}
+
+    assert environment(own, asked) == {"PATH": "/bin", "TZ": "Asia/Tokyo", "AMD_DEBUG": "noefc"}
