@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import _socket
 from posix import urandom
-from time import time
+from time import monotonic, time
 
 from app.wire import signing, websocket
 
@@ -16,6 +16,7 @@ if TYPES:
     from typing import Protocol
 
     from app.wire.keyfile import Key
+    from shim.config import Config
 
     class Stream(Protocol):
         """A connected socket, plain or TLS."""
@@ -42,8 +43,12 @@ class Unreachable(Exception):
 class Connection:
     """One keep-alive connection to one coordinator process."""
 
-    def __init__(self, url: str, key: Key) -> None:
-        """Connects. Raises Unreachable."""
+    def __init__(self, url: str, key: Key, patience: float = ANSWER_SECONDS) -> None:
+        """Connects; an answer may take `patience` seconds, and the connection too if they are few.
+
+        Raises Unreachable.
+        """
+        self._patience = patience
         self._secure, self._host, self._port, self._prefix = _split(url)
         self._authority = url.split("://", 1)[1].partition("/")[0]
         self._key = key
@@ -139,7 +144,7 @@ class Connection:
             raise self._unreachable(error) from None
         for last, (family, kind, protocol, _, address) in enumerate(addresses, 1 - len(addresses)):
             connection = _socket.socket(family, kind, protocol)
-            connection.settimeout(CONNECT_SECONDS)
+            connection.settimeout(min(CONNECT_SECONDS, self._patience))
             try:
                 connection.connect(address)
             except OSError as error:
@@ -147,7 +152,7 @@ class Connection:
                 if last == 0:
                     raise self._unreachable(error) from None
                 continue
-            _tune(connection)
+            _tune(connection, self._patience)
             return self._secured(connection) if self._secure else connection
         raise Unreachable(f"{self.url}: no address")
 
@@ -156,9 +161,11 @@ class Connection:
         import ssl  # 30 ms, only for https
 
         wrapped = socket.socket(fileno=connection.detach())
-        wrapped.settimeout(CONNECT_SECONDS)
+        wrapped.settimeout(min(CONNECT_SECONDS, self._patience))
         try:
-            return ssl.create_default_context().wrap_socket(wrapped, server_hostname=self._host)
+            secured = ssl.create_default_context().wrap_socket(wrapped, server_hostname=self._host)
+            secured.settimeout(self._patience)
+            return secured
         except OSError as error:
             raise self._unreachable(error) from None
 
@@ -183,8 +190,27 @@ class Refused(Exception):
         return sentence(self.status, self.body, self.date, time())
 
 
-def _tune(connection: _socket.socket) -> None:
-    connection.settimeout(ANSWER_SECONDS)
+def tell(config: Config, target: str, body: bytes = b"", patience: float = CONNECT_SECONDS) -> int:
+    """POSTs something over a connection of its own, to the first coordinator that answers; 0 when none does.
+
+    All of it takes `patience` seconds at most, besides the look-up of a name.
+    """
+    deadline = monotonic() + patience
+    for number, url in enumerate(config.urls):
+        left = max(0.01, deadline - monotonic()) / 2  # for the connection, and as much for the answer
+        try:
+            connection = Connection(url, config.key, left / (len(config.urls) - number))
+            status = connection.request("POST", target, body)[0]
+            connection.close()
+        except Unreachable:
+            continue
+        if status not in (502, 504):  # a proxy without a coordinator behind it
+            return status
+    return 0
+
+
+def _tune(connection: _socket.socket, patience: float) -> None:
+    connection.settimeout(patience)
     connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
     connection.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():

@@ -1,6 +1,6 @@
 """Runs one call: sends it away and is its caller's ffmpeg until it ends, or becomes the local ffmpeg.
 
-The local program is only ever started by exec, and never once the job has been accepted.
+The local program is only ever started by exec, and never once a worker may have the job.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import posix
 import sys
 
 from app.wire import attach, messages
-from shim.config import BadConfig, Config, load
+from shim import caller
+from shim.config import SPOOL, BadConfig, Config, load
 from shim.connection import Connection, Refused, Unreachable
-from shim.relay import Lost, Relay
+from shim.relay import Lost, Relay, Withdrawn
+from shim.start import cache_folder
 from shim.submit import Stays, submission
-
-FAILED = 1  # the exit status of a call that could neither be sent away nor run here
 
 TYPES = False
 if TYPES:
@@ -31,23 +31,30 @@ def main(binary: str, baked: Mapping[str, str], remember: Remember | None = None
     """A call in earnest. `remember` makes what listens to it, of the answer's headers, once it is accepted."""
     args = sys.argv[1:]
     _keep_places()
+    local, cache = baked.get("local", ""), cache_folder(baked)
     try:
         config = load(baked)
     except BadConfig as error:
-        _run_here(binary, args, baked.get("local", ""), str(error))
+        _stay(binary, args, local, cache, str(error))
     try:
         relay = _send_away(binary, args, config, remember)
-    except (Stays, Unreachable) as error:
-        _run_here(binary, args, config.local, str(error))
+    except Unreachable as error:
+        _stay(binary, args, local, cache, str(error))
+    except Stays as stays:
+        _stay(binary, args, local, cache, str(stays), config)
     except Refused as refused:
-        _run_here(binary, args, config.local, refused.sentence())
+        _stay(binary, args, local, cache, refused.sentence(), config)
     try:
         ending = relay.run()
-        if relay.recording:
-            relay.recording.keep(ending)
-        _end(binary, ending)
     except Lost as lost:
         _fail(binary, f"the job was lost: {lost}")
+    except Withdrawn as withdrawn:
+        relay.let_signals_act()
+        _take_back(binary, args, config, withdrawn)
+    if relay.recording:
+        relay.recording.keep(ending)
+    _tell_of_fallbacks(config)
+    _end(binary, ending, relay.signal)
 
 
 def _keep_places() -> None:
@@ -76,34 +83,72 @@ def _send_away(binary: str, args: list[str], config: Config, remember: Remember 
         if len(job_id) != 26 or not job_id.isalnum():
             why = f"{url} does not answer as a coordinator does"
             continue
-        relay = Relay(connection, config, job_id, read.reads_stdin)
+        has_stdin = read.reads_stdin and caller.stdin() != "none"
+        relay = Relay(connection, config, job_id, has_stdin, read.listens)
         relay.recording = remember(headers) if remember else None
         return relay
     raise Unreachable(why)
 
 
-def _end(binary: str, ending: attach.Exit) -> NoReturn:
+def _tell_of_fallbacks(config: Config) -> None:
+    """A coordinator answers: the calls that ran here while none did can be told."""
+    if not config.cache:
+        return
+    try:
+        posix.stat(f"{config.cache}/{SPOOL}")
+    except OSError:
+        return
+    from shim import fallbacks  # seldom needed
+
+    fallbacks.deliver(config)
+
+
+def _end(binary: str, ending: attach.Exit, sent: int | None) -> NoReturn:
     if ending.signal is not None:
-        if ending.signal != _signal.SIGKILL:
-            _signal.signal(ending.signal, _signal.SIG_DFL)
-        posix.kill(posix.getpid(), ending.signal)
+        _die(binary, ending.signal, is_expected=ending.signal in (sent, _signal.SIGPIPE))
     if ending.code is None:
         _fail(binary, ending.reason or "the job ended without saying how")
     posix._exit(ending.code)
 
 
-def _run_here(binary: str, args: list[str], local: str, why: str) -> NoReturn:
-    """Becomes the local program, or says why it cannot."""
-    if local:
-        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and exec would hand that on
-            _signal.signal(number, _signal.SIG_DFL)
-        try:
-            posix.execv(local, [binary, *args])
-        except OSError as error:
-            why = f"{why}; and {local} cannot be run here: {error.strerror}"
-    _fail(binary, why)
+def _die(binary: str, number: int, *, is_expected: bool) -> NoReturn:
+    """Ends by the signal that has ended the job. What happened there leaves no core file of Python's here."""
+    import resource
+
+    from shim.local import say
+
+    if not is_expected:
+        say(binary, f"ended by signal {number} on the worker")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if number != _signal.SIGKILL:
+        _signal.signal(number, _signal.SIG_DFL)
+    posix.kill(posix.getpid(), number)
+    posix._exit(128 + number)  # it was one that ends nobody
+
+
+def _take_back(binary: str, args: list[str], config: Config, withdrawn: Withdrawn) -> NoReturn:
+    from shim import local
+
+    local.give_back(withdrawn.data, withdrawn.ended)
+    _stay(binary, args, config.local, config.cache, str(withdrawn), config)
+
+
+def _stay(
+    binary: str, args: list[str], local: str, cache: str, why: str, answering: Config | None = None
+) -> NoReturn:
+    """Runs the call here, and keeps a record of it; at once where a coordinator may be `answering`."""
+    from shim.local import run_here
+
+    if local and cache:
+        from shim import fallbacks
+
+        fallbacks.record(cache, binary, why)
+        if answering:
+            fallbacks.deliver(answering)
+    run_here(binary, args, local, why)
 
 
 def _fail(binary: str, why: str) -> NoReturn:
-    posix.write(2, f"{binary} (ffgrid): {why}\n".encode("utf-8", "backslashreplace"))
-    posix._exit(FAILED)
+    from shim.local import fail
+
+    fail(binary, why)

@@ -14,16 +14,19 @@ from time import monotonic, sleep
 
 from app.wire import attach, messages, websocket
 from shim.connection import Connection, Refused, Unreachable
+from shim.timers import Timers
 
 TYPES = False
 if TYPES:
     from shim.config import Config
     from shim.recording import Recording
+    from shim.terminal import Terminal
 
 RETURN_SECONDS = 45.0  # how long a cut connection is tried to be made again
 WINDOW_EVERY = 1 << 18  # bytes consumed before the job is told
 RELAYED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 SINKS = {attach.STDOUT: 1, attach.STDERR: 2}
+LOOK_MS = 300.0  # between two looks whether a terminal has become ours: a shell does not tell who runs
 FINAL = (401, 403, 404, 409, 422)  # answers that another try will not change
 
 
@@ -31,10 +34,21 @@ class Lost(Exception):
     """The job cannot be followed any more; the text says why."""
 
 
-class Relay:
-    """One job's relay. `run` returns how it ended."""
+class Withdrawn(Exception):
+    """No worker has taken the job, and none will: it is to be run here. `data` was read for it, to the `ended`."""
 
-    def __init__(self, connection: Connection, config: Config, job_id: str, reads_stdin: bool) -> None:
+    def __init__(self, data: bytes, ended: bool, wait: float | None) -> None:
+        super().__init__(f"no worker was free within {wait:g} s" if wait else "the job was withdrawn")
+        self.data = data
+        self.ended = ended
+
+
+class Relay:
+    """One job's relay. `run` returns how it ended; `signal` is the last one that the caller has sent."""
+
+    def __init__(
+        self, connection: Connection, config: Config, job_id: str, reads_stdin: bool, keys: bool = False
+    ) -> None:
         self._connection: Connection | None = connection
         self._config = config
         self._job_id = job_id
@@ -46,13 +60,28 @@ class Relay:
         self._number = 0  # our own last frame
         self._unacknowledged: list[tuple[int, bytes]] = []
         self._waiting = 0  # bytes in them
-        self._signal: int | None = None
+        self.signal: int | None = None
+        self._keys = keys  # single keys are commands to the job
+        self._terminal: Terminal | None = None
+        self._timers = Timers(config, job_id)
         self._open = {attach.STDOUT: True, attach.STDERR: True}
         self._woken, self._wake = _socket.socketpair()
 
     def run(self) -> attach.Exit:
-        """Relays until the job has ended. Raises Lost."""
+        """Relays until the job has ended. Raises Lost, Withdrawn."""
         self._catch_signals()
+        if self._keys and posix.isatty(0):
+            from shim.terminal import Terminal
+
+            self._terminal = Terminal()
+        try:
+            return self._run()
+        finally:
+            self._timers.end()
+            if self._terminal:
+                self._terminal.close()
+
+    def _run(self) -> attach.Exit:
         assert self._connection
         ending: attach.Exit | None = None
         try:
@@ -66,11 +95,26 @@ class Relay:
         if (
             ending.code is None and ending.signal is None
         ):  # it never ran: our signal ended it, if there was one
-            ending.signal = self._signal
+            if self.signal is None and ending.reason == messages.WITHDRAWN and self._config.local:
+                raise self._withdrawn()
+            ending.signal = self.signal
         return ending
+
+    def let_signals_act(self) -> None:
+        """After the end: signals act on this process again, and so does one that came too late for the job."""
+        for number in RELAYED:
+            if _signal.getsignal(number) == _noted:
+                _signal.signal(number, _signal.SIG_DFL)
+        _signal.set_wakeup_fd(-1)
+        self._wake.close()
+        for number in self._woken.recv(64):
+            if number in RELAYED:
+                posix.kill(posix.getpid(), number)
 
     def _attach(self, connection: Connection) -> attach.Exit | None:
         rest = connection.upgrade(f"{messages.job_path(self._job_id, 'attach')}?after={self._after}")
+        # Who answers is asked first, by the watcher too.
+        self._config.urls.sort(key=lambda url: url != connection.url)
         self._decoder = websocket.Decoder()
         for _, frame in self._unacknowledged:
             _write(connection, frame)
@@ -100,10 +144,13 @@ class Relay:
         waiting = poll()
         waiting.register(connection.socket.fileno(), POLLIN)
         waiting.register(self._woken.fileno(), POLLIN)
-        if self._stdin and self._waiting < attach.STDIN_WINDOW_BYTES:
+        due = self._timers.due(heard=self._after > 0)
+        if self._terminal and not self._terminal.may_be_read():  # reading would stop us
+            due = LOOK_MS if due is None else min(due, LOOK_MS)
+        elif self._stdin and self._waiting < attach.STDIN_WINDOW_BYTES:
             waiting.register(0, POLLIN)
         try:
-            ready = dict(waiting.poll())
+            ready = dict(waiting.poll(due))
             if self._woken.fileno() in ready:
                 self._pass_signals()
             if ready.get(0, 0) & (POLLIN | POLLHUP | POLLERR):
@@ -165,8 +212,9 @@ class Relay:
 
     def _pass_signals(self) -> None:
         for number in self._woken.recv(64):
-            self._signal = number
-            self._send(attach.SIGNAL, bytes((number,)))
+            if number in RELAYED:  # the terminal's are dealt with
+                self.signal = number
+                self._send(attach.SIGNAL, bytes((number,)))
 
     def _send(self, kind: bytes, payload: bytes) -> None:
         """Sends a frame and keeps it until the job has taken it."""
@@ -182,6 +230,11 @@ class Relay:
     def _acknowledged(self, number: int) -> None:
         while self._unacknowledged and self._unacknowledged[0][0] <= number:
             self._waiting -= len(self._unacknowledged.pop(0)[1])
+
+    def _withdrawn(self) -> Withdrawn:
+        frames = [attach.decode(frame) for _, frame in self._unacknowledged]
+        data = b"".join(payload for kind, _, payload in frames if kind == attach.STDIN)
+        return Withdrawn(data, any(kind == attach.EOF for kind, _, _ in frames), self._config.wait)
 
     def _catch_signals(self) -> None:
         self._wake.setblocking(False)

@@ -26,7 +26,7 @@ KEYS_SECONDS = 1.0  # how long a caller that may ask for the keys has to close i
 def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
     """The launcher's one call."""
     remember = None
-    folder, args = _folder(baked), sys.argv[1:]
+    folder, args = cache_folder(baked), sys.argv[1:]
     if folder and (binary == "ffprobe" or "-i" not in args or _SOURCE in " ".join(args)):
         from shim.questions import question
 
@@ -38,7 +38,7 @@ def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
     call(binary, baked, remember)
 
 
-def _folder(baked: Mapping[str, str]) -> str:
+def cache_folder(baked: Mapping[str, str]) -> str:
     """Where answers are kept; "" for nowhere. Nothing is kept relative to wherever the caller is."""
     named = posix.environ.get(b"FFGRID_CACHE")
     folder = baked.get("cache", "") if named is None else named.decode("utf-8", "surrogateescape")

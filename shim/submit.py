@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii as quoted
 from binascii import hexlify
-from posix import environ, getcwdb, getegid, geteuid, getgroups, stat, urandom
+from posix import environ, getcwdb, getegid, geteuid, getgroups, isatty, stat, urandom
 
-from app.wire import command, folding, placing, roots
-from shim import caller
+from app.wire import command, folding, messages, placing, roots
+from shim import caller, stays
 from shim.config import Config
+
+COLOURS = ("NO_COLOR", "AV_LOG_FORCE_NOCOLOR", "AV_LOG_FORCE_COLOR")  # somebody has decided already
 
 
 class Stays(Exception):
@@ -26,6 +28,8 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
     for index in placing.files(read):
         if caller.leads_out(args[index].removeprefix("file:"), config):
             raise Stays(f"{args[index]!r} leads out of every root through a link")
+    if why := stays.reason(args, environ):
+        raise Stays(why)
     fields = {
         "key": quoted(hexlify(urandom(16)).decode()),
         "binary": quoted(binary),
@@ -36,6 +40,10 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
         + "}",
         "lane": quoted(config.lane),
         "labels": "{" + ",".join(f"{quoted(k)}:{quoted(v)}" for k, v in config.labels.items()) + "}",
+        "nice": str(config.nice),
+        "env": "{"
+        + ",".join(f"{quoted(name)}:{quoted(value)}" for name, value in _environment().items())
+        + "}",
         "attach": "true",
         "in_place": "true",
         "stdin": quoted(caller.stdin() if read.reads_stdin else "none"),
@@ -45,6 +53,18 @@ def submission(binary: str, args: list[str], config: Config) -> tuple[bytes, com
         "max_attempts": "3",
     }
     return ("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}").encode(), read
+
+
+def _environment() -> dict[str, str]:
+    """The variables that the job gets of ours; with colours where ffmpeg would see a terminal here."""
+    found = {}
+    for name in messages.ENVIRONMENT:
+        value = environ.get(name.encode())
+        if value is not None and value.isascii() and len(value) <= messages.VALUE_LIMIT:
+            found[name] = value.decode()
+    if not found.keys() & COLOURS and found.get("TERM", "dumb") != "dumb" and isatty(2):
+        found["AV_LOG_FORCE_COLOR"] = "1"
+    return found
 
 
 def _cwd(config: Config) -> roots.Folded | None:

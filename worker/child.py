@@ -69,22 +69,33 @@ class Child:
         if self._process.returncode is None:
             self._process.send_signal(number)
 
+    def yield_to_others(self, niceness: int) -> None:
+        """Makes it and what it has started as nice as that, if it is less nice: never more urgent."""
+        with suppress(OSError):  # it has ended already
+            if niceness > os.getpriority(os.PRIO_PROCESS, self.pid):
+                os.setpriority(os.PRIO_PGRP, self.pid, niceness)
+
+    def signal_group(self, number: int) -> None:
+        """Sends a signal to it and everything it has started, if it still runs."""
+        if self._process.returncode is None:
+            self._to_group(number)
+
     def kill(self) -> None:
         """Ends it and everything it has started, at once."""
         if self._process.returncode is None:
-            self._end_group()
+            self._to_group(signal.SIGKILL)
 
     async def wait(self) -> int:
         """Its exit code, or minus the signal that ended it."""
         if self._process.returncode is None:
             await _ended(self._process)
-            self._end_group()  # what it has started and left behind; its own id is still taken
+            self._to_group(signal.SIGKILL)  # what it has started and left behind; its own id is still taken
         self._guard.forget(self.pid)
         return self._process.wait()
 
-    def _end_group(self) -> None:
+    def _to_group(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group that has ended
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, number)
 
     def close(self) -> None:
         """Closes every pipe end that is still open."""

@@ -1,9 +1,8 @@
-"""What an attached caller sends: standard input, signals, pauses, and how far it has read."""
+"""What an attached caller sends: standard input, signals, and how far it has read."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 
 from app.state.connect import UNREACHABLE, stop
 from app.state.output import Entry, Output
@@ -74,10 +73,6 @@ class Inbound:
             self._child.signal(entry.data[0])
         elif entry.kind == attach.CLOSED and entry.data == attach.STDOUT:
             self._stdout.cancel()  # its end closes our end of the pipe: ffmpeg is told by the kernel
-        elif entry.kind == attach.PAUSE:
-            self._child.signal(signal.SIGSTOP)
-        elif entry.kind == attach.RESUME:
-            self._child.signal(signal.SIGCONT)
 
     async def _feed(self) -> None:
         while True:

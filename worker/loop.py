@@ -156,6 +156,8 @@ class Loop:
             self.drain()
         elif asked in ("cancel", "kill") and run:
             run.stop(asked)
+        elif asked in ("pause", "resume") and run:
+            run.pause(asked == "pause")
 
     async def _look_at_classes(self) -> None:
         classes = await self._workers.classes()
@@ -231,6 +233,9 @@ class Loop:
         for job_id, how in beat.cancelled.items():
             if run := self._runs.get(job_id):
                 run.stop(how)
+        for job_id in held:
+            if run := self._runs.get(job_id):
+                run.pause(job_id in beat.paused, as_of=asked)
 
     def _stop_all(self, how: str) -> None:
         for run in list(self._runs.values()):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.wire import command, placing, roots
+from app.wire import command, messages, placing, roots
 from app.wire.command import Command
 from worker.machine import Machine
 from worker.place import Place
@@ -44,6 +44,7 @@ class Plan:
     progress: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     umask: int = -1
+    nice: int = 0
     user: Sequence[int] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     leftovers: Sequence[str] = ()
@@ -73,8 +74,9 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, plac
         stdin=spec["attach"] and read.reads_stdin and spec.get("stdin") != "none",
         awaits_stdin=spec["attach"] and read.reads_stdin and spec.get("stdin") == "ready",
         progress=bool(read.outputs) and spec["binary"] == "ffmpeg" and not read.has_progress,
-        environment=environment(os.environ, spec, in_sandbox=place.sandbox is not None),
+        environment=environment(os.environ, spec.get("env", {}), in_sandbox=place.sandbox is not None),
         umask=spec.get("umask", -1),
+        nice=spec.get("nice", 0),
         user=spec.get("user", ()),
         renames={
             _path(temporary, real_cwd): _path(real_args[at], real_cwd) for at, temporary in here.items()
@@ -83,13 +85,13 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, plac
     )
 
 
-def environment(own: Mapping[str, str], spec: Mapping[str, Any], *, in_sandbox: bool) -> dict[str, str]:
-    """The environment a job gets: little of this worker's, and what its caller may ask for."""
+def environment(own: Mapping[str, str], asked: Mapping[str, str], *, in_sandbox: bool) -> dict[str, str]:
+    """The environment a job gets: some of this worker's, and what its caller may say (see `messages`)."""
     kept = {name: own[name] for name in ENVIRONMENT if name in own}
     if in_sandbox:
         kept["HOME"] = HOME
         kept.pop("TMPDIR", None)
-    return {**kept, **spec.get("env", {})}
+    return kept | {name: value for name, value in asked.items() if name in messages.ENVIRONMENT}
 
 
 def _unfolded(

@@ -59,6 +59,8 @@ class Run:
         self._caller: Caller | None = None
         self._child: Child | None = None
         self._in_place = False
+        self._paused = False
+        self._told = 0.0  # when it was last said whether to pause, by time.monotonic()
         self._stopping: str | None = None
         self._stopped = asyncio.Event()
         self._killer: asyncio.Task[None] | None = None
@@ -70,11 +72,24 @@ class Run:
         self._stopping = how
         self._stopped.set()
         if self._child and how == "cancel":
-            self._child.signal(signal.SIGCONT)
+            self._child.signal_group(signal.SIGCONT)
             self._child.signal(signal.SIGTERM)
             self._killer = asyncio.create_task(self._kill_later())
         elif self._child:
             self._child.kill()
+
+    def pause(self, paused: bool, as_of: float | None = None) -> None:
+        """Stops the process and all that it has started, or lets them go on; again and again is harmless.
+
+        `as_of` is when this was known to be so, if that may be older than what was said since.
+        """
+        if as_of is not None and as_of < self._told:
+            return
+        self._told = time.monotonic()
+        if paused != self._paused and self._stopping is None:
+            self._paused = paused
+            if self._child:
+                self._child.signal_group(signal.SIGSTOP if paused else signal.SIGCONT)
 
     def fence(self) -> None:
         """Nobody may know any more that this runs: ends it if another attempt would write the same files."""
@@ -115,6 +130,9 @@ class Run:
             await self._output.receive_in(self.lease.id, "0-0", STDIN_SECONDS)
         child = spawn(ready, self._guard)
         self._child = child
+        child.yield_to_others(ready.nice)
+        if self._paused:
+            child.signal_group(signal.SIGSTOP)
         began = time.monotonic()
         try:
             status = await self._attend(child, ready, place)

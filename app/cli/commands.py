@@ -135,7 +135,18 @@ COMMANDS = (
                     URL,
                     KEY,
                     ROOTS,
-                    _argument("--lane", choices=LANES, default="normal", help="how urgent their calls are"),
+                    _argument(
+                        "--lane",
+                        choices=LANES,
+                        default="",
+                        help="how urgent their calls are (default: live, and low under nice)",
+                    ),
+                    _argument(
+                        "--wait",
+                        default="5",
+                        metavar="SECONDS",
+                        help="run a call here when no worker has taken it by then; never: wait (default: 5)",
+                    ),
                     _argument(
                         "--label",
                         action="append",
@@ -178,6 +189,7 @@ COMMANDS = (
                 metavar="NAME=VALUE",
                 help="only on workers with this label; may be repeated",
             ),
+            _argument("--nice", type=int, default=0, metavar="N", help="run it with this niceness (0 to 19)"),
             _argument(
                 "--max-attempts",
                 type=int,
@@ -235,11 +247,25 @@ COMMANDS = (
         "app.cli.jobs:cancel",
         (_argument("jobs", nargs="+", metavar="ID", help="the jobs' ids"), JSON, URL, KEY, CONFIG),
     ),
+    Command("pause", "stop a running job where it is", "app.cli.jobs:pause", (JOB, JSON, URL, KEY, CONFIG)),
+    Command("resume", "let a paused job go on", "app.cli.jobs:resume", (JOB, JSON, URL, KEY, CONFIG)),
     Command(
         "retry",
         "run a job that has ended again, as a new job",
         "app.cli.jobs:retry",
         (JOB, JSON, URL, KEY, CONFIG),
+    ),
+    Command(
+        "fallbacks",
+        "list the calls that the stand-ins ran on their own hosts",
+        "app.cli.fallbacks:fallbacks",
+        (
+            _argument("--limit", type=int, default=100, metavar="N", help="how many rows (default: 100)"),
+            JSON,
+            URL,
+            KEY,
+            CONFIG,
+        ),
     ),
     Command("workers", "list the workers", "app.cli.fleet:workers", (JSON, URL, KEY, CONFIG)),
     Command(

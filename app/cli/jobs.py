@@ -1,4 +1,4 @@
-"""`ffgrid submit`, `jobs`, `show`, `logs`, `watch`, `cancel` and `retry`.
+"""`ffgrid submit`, `jobs`, `show`, `logs`, `watch`, `cancel`, `pause`, `resume` and `retry`.
 
 A job is named by its id or by the start of it: four characters at least, as many as it takes.
 """
@@ -43,7 +43,7 @@ def submit(arguments: Namespace) -> int:
     settings = _settings(arguments)
     here = directory(settings.roots, os.environ)
     fields = submission(arguments.command, settings.roots, here, arguments.label)
-    body = {**fields, "lane": arguments.lane, "max_attempts": arguments.max_attempts}
+    body = {**fields, "lane": arguments.lane, "nice": arguments.nice, "max_attempts": arguments.max_attempts}
     client = Client.of(settings)
     if arguments.wait:
         show = waiting.records if arguments.json else waiting.output(Sink(sys.stdout), Sink(sys.stderr))
@@ -127,6 +127,16 @@ def cancel(arguments: Namespace) -> int:
     return status
 
 
+def pause(arguments: Namespace) -> int:
+    """Stops a running job's ffmpeg where it is."""
+    return _tell(arguments, "pause")
+
+
+def resume(arguments: Namespace) -> int:
+    """Lets a paused job go on."""
+    return _tell(arguments, "resume")
+
+
 def retry(arguments: Namespace) -> int:
     """Runs a job that has ended again, as a new job."""
     client = _client(arguments)
@@ -153,6 +163,13 @@ def resolve(client: Client, text: str) -> str:
         some = ", ".join(job["id"] for job in found[:5]) + (" and others" if len(found) > 5 else "")
         raise Failure(f"{wanted} is the beginning of {len(found)} ids: {some}", USAGE)
     return str(found[0]["id"])
+
+
+def _tell(arguments: Namespace, what: str) -> int:
+    client = _client(arguments)
+    answer = client.post(job_path(resolve(client, arguments.job), what))
+    print(json.dumps(answer) if arguments.json else f"{answer['id']} {answer['state']}")
+    return 0
 
 
 def _newest_down_to(client: Client, wanted: str) -> Iterator[Job]:
@@ -196,7 +213,7 @@ def _row(job: Job, now: float) -> tuple[str, ...]:
     ran = took(job, now)
     cells = (
         job["id"],
-        "cancelling" if job["cancelling"] else job["state"],
+        progressbar.activity(job),
         job["lane"],
         job["worker"] or "-",
         _progress(job),

@@ -52,10 +52,15 @@ def standing(job: Job, now: float | None) -> str:
     if state == QUEUED:
         since, words = job["created"], "queued again, its worker was lost" if job["losses"] else "queued"
     else:
-        since, words = job["started"], ("cancelling" if job["cancelling"] else "running") + _where(job)
+        since, words = job["started"], activity(job) + _where(job)
     if now is None or since is None or (state != QUEUED and facts(job)):
         return words
     return f"{words} for {clock(now - since)}"
+
+
+def activity(job: Job) -> str:
+    """The state in one word, which for a running job may be what is done to it."""
+    return "cancelling" if job["cancelling"] else "paused" if job.get("paused") else str(job["state"])
 
 
 def facts(job: Job) -> list[str]:

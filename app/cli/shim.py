@@ -36,18 +36,25 @@ def install(arguments: Namespace) -> int:
         raise Failure(
             "the shim needs roots: give --roots Name=/directory, the same names as the workers'", USAGE
         )
+    if not is_wait(arguments.wait):
+        raise Failure(f"--wait: expected seconds from 0.1 on, or never, got {arguments.wait!r}", USAGE)
     folder = Path(arguments.directory).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     local = {"ffmpeg": settings.ffmpeg, "ffprobe": settings.ffprobe}
     for binary in BINARIES:
         real = "" if arguments.no_local else _real(local[binary], folder)
-        _write(folder / binary, _launcher(binary, real, settings, arguments.lane))
+        _write(folder / binary, _launcher(binary, real, settings, arguments))
         print(f"wrote {folder / binary}" + (f" (local: {real})" if real else " (no local program)"))
     for package in ("app", "shim"):
         compileall.compile_dir(HOME / package, quiet=2)
     if settings.cache and not arguments.no_warm:
         print(warm(folder, settings))
     return 0
+
+
+def is_wait(text: str) -> bool:
+    """Whether this says how long a call waits for a worker, as the launcher will read it."""
+    return text == "never" or (text.isascii() and text.replace(".", "", 1).isdigit() and float(text) >= 0.1)
 
 
 def _real(program: str, folder: Path) -> str:
@@ -64,13 +71,14 @@ def _is_launcher(path: Path) -> bool:
         return b"ffgrid shim install" in file.read(512)
 
 
-def _launcher(binary: str, real: str, settings: Settings, lane: str) -> str:
+def _launcher(binary: str, real: str, settings: Settings, arguments: Namespace) -> str:
     baked = {
         "url": " ".join(settings.urls),
         "key_file": str(settings.key_file),
         "roots": ":".join(f"{name}={path}" for name, path in settings.roots.items()),
         "local": real,
-        "lane": lane,
+        "lane": arguments.lane,
+        "wait": arguments.wait,
         "labels": ",".join(f"{name}={value}" for name, value in settings.labels.items()),
         "cache": settings.cache,
     }

@@ -47,6 +47,7 @@ class Job:
     reason: str = ""
     cause: str = ""
     cancelling: bool = False
+    paused: bool = False
     progress: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,6 +77,7 @@ class Job:
             reason=text.get("reason", ""),
             cause=text.get("cause", ""),
             cancelling="cancel" in text and text["state"] not in lifecycle.FINAL,
+            paused="paused" in text and text["state"] == lifecycle.RUNNING,
             progress=json.loads(text["progress"]) if text.get("progress") else {},
         )
 

@@ -137,11 +137,16 @@ class Jobs:
             raise NoSuchJob(f"there is no job {job_id}")
         return str(answer.decode())
 
-    async def interrupt(self, job_id: str) -> bool:
-        """The caller has been told to end: a job that nobody has taken yet is cancelled, a running one is not."""
-        arguments = [job_id, "interrupted before it started"]
-        answer: bytes = await self._scripts.run("interrupt", [self._keys.job(job_id)], arguments)
-        return answer == lifecycle.CANCELLED.encode()
+    async def interrupt(self, job_id: str, reason: str = "interrupted before it started") -> str:
+        """Cancels a job that nobody has taken yet, and no other: its state afterwards, or "unknown"."""
+        return await self._script("interrupt", job_id, reason)
+
+    async def pause(self, job_id: str, how: str) -> str:
+        """Has a running job stopped ("pause") or gone on with ("resume") by its worker: its state, or "unknown".
+
+        A job in another state than "running" is left alone.
+        """
+        return await self._script("pause", job_id, how)
 
     async def caller(
         self, job_id: str, milliseconds: int, connection: str, *, arrives: bool = False
@@ -157,6 +162,10 @@ class Jobs:
     async def orphan(self, job_id: str) -> None:
         """Cancels the job if its caller's time is over."""
         await self._scripts.run("orphan", [self._keys.job(job_id)], [job_id])
+
+    async def _script(self, name: str, job_id: str, argument: str) -> str:
+        answer = await self._scripts.run(name, [self._keys.job(job_id)], [job_id, argument])
+        return answer.decode() if answer else "unknown"
 
     def _submit_arguments(self, job_id: str, submission: Submission) -> list[Any]:
         return [

@@ -39,6 +39,7 @@ class Beat:
     lost: list[str]
     cancelled: dict[str, str]
     draining: bool
+    paused: list[str]
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,11 @@ class Leases:
         """Says that this worker is alive and still runs the jobs `held` (id -> token)."""
         pairs = [word for pair in held.items() for word in pair]
         arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
-        standing, lost, cancelled, draining = await self._scripts.run(
+        standing, lost, cancelled, draining, paused = await self._scripts.run(
             "beat", [self._keys.worker(self.worker)], arguments
         )
         asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
-        return Beat(standing.decode(), [job_id.decode() for job_id in lost], asked, draining == b"1")
+        return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused))
 
     async def progress(self, lease: Lease, progress: dict[str, Any]) -> None:
         """Stores how far the job is. Raises LeaseLost."""
@@ -156,6 +157,10 @@ class Leases:
 
 def _lease(row: list[Any]) -> Lease:
     return Lease(row[0].decode(), row[1].decode(), int(row[2]), row[3])
+
+
+def _texts(ids: list[bytes]) -> list[str]:
+    return [job_id.decode() for job_id in ids]
 
 
 def _demand(answer: bytes, lease: Lease) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.state.clients import Clients
 from app.state.connect import open_blocking, open_commands
+from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
@@ -25,6 +26,7 @@ class Store:
         self.workers = Workers(self.redis, self.keys, self.scripts)
         self.clients = Clients(self.redis, self.keys)
         self.output = Output(self.redis, self.blocking, self.keys)
+        self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
         self.reaper = Reaper(self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:

@@ -24,7 +24,7 @@ from app.web.auth import signed
 from app.web.census import Census
 from app.web.problems import Problem
 from app.wire import command, placing, roots
-from app.wire.messages import FLEET_HEADER, job_path
+from app.wire.messages import FLEET_HEADER, WITHDRAWN, job_path
 
 ANYBODY = ("client", "admin")
 LOG_WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
@@ -74,14 +74,31 @@ async def show(request: Request, client: Client, body: bytes) -> Response:
 
 @signed(*ANYBODY)
 async def cancel(request: Request, client: Client, body: bytes) -> Response:
-    """Ends a job: 200 when it was queued, 202 when its worker has been told, 409 when it has ended."""
+    """Ends a job: 200 when it was queued, 202 when its worker has been told, 409 when it has ended.
+
+    With `if=queued` a job that a worker has taken is left alone, and that is a 409 too.
+    """
     one = await owned_job(request, client)
+    if "if" in request.query_params:
+        return await _withdraw(request, one)
     state = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
     if state == "ended":
         raise Problem(409, "ended", f"job {one.id} has ended already: it is {one.state}")
     if state == lifecycle.CANCELLED and one.spec["attach"]:
         await request.app.state.store.output.wake(one.id)
     return answer({"id": one.id, "state": state}, 202 if state == "cancelling" else 200)
+
+
+@signed(*ANYBODY)
+async def pause(request: Request, client: Client, body: bytes) -> Response:
+    """Stops a running job's ffmpeg where it is: 202 when its worker has been told, 409 when it does not run."""
+    return await _pause(request, client, "pause")
+
+
+@signed(*ANYBODY)
+async def resume(request: Request, client: Client, body: bytes) -> Response:
+    """Lets a paused job go on: 202 when its worker has been told, 409 when it does not run."""
+    return await _pause(request, client, "resume")
 
 
 @signed(*ANYBODY)
@@ -146,6 +163,26 @@ async def owned_job(request: Request, client: Client) -> Job:
     return one
 
 
+async def _withdraw(request: Request, one: Job) -> Response:
+    condition = request.query_params["if"]
+    if condition != lifecycle.QUEUED:
+        raise Problem(422, "invalid", f"if: expected 'queued', got {condition!r}")
+    state = await jobs(request).interrupt(one.id, WITHDRAWN)
+    if state != lifecycle.CANCELLED:
+        raise Problem(409, "not-queued", f"job {one.id} is {state}: a worker has taken it")
+    if one.spec["attach"]:
+        await request.app.state.store.output.wake(one.id)
+    return answer({"id": one.id, "state": state})
+
+
+async def _pause(request: Request, client: Client, how: str) -> Response:
+    one = await owned_job(request, client)
+    state = await jobs(request).pause(one.id, how)
+    if state != lifecycle.RUNNING:
+        raise Problem(409, "not-running", f"job {one.id} is {state}: only a running job can be paused")
+    return answer({"id": one.id, "state": "pausing" if how == "pause" else "running"}, 202)
+
+
 def prepare(wanted: schema.Submission, owner: str) -> Stored:
     """A checked submission, ready to be stored. Raises Problem 422."""
     arguments = [schema.folded(argument, f"args[{index}]") for index, argument in enumerate(wanted.args)]
@@ -156,6 +193,8 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
         "view": {name: schema.folded(path, f"view.{name}") for name, path in wanted.view.items()},
         "labels": wanted.labels,
         "lane": wanted.lane,
+        "nice": wanted.nice,
+        "env": schema.environment(wanted.env),
         "attach": wanted.attach,
         "in_place": wanted.in_place,
         "max_attempts": wanted.max_attempts,

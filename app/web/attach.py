@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket
 
+from app.state import lifecycle
 from app.state.connect import BLOCK, UNREACHABLE, stop
 from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs
@@ -143,7 +144,7 @@ async def _up(caller: Caller) -> int:
             await _close(caller, NOT_ACCEPTED)
             return NOT_ACCEPTED
         await caller.output.send_in(caller.job_id, number, kind, payload)
-        if kind == frames.SIGNAL and await caller.jobs.interrupt(caller.job_id):
+        if kind == frames.SIGNAL and await caller.jobs.interrupt(caller.job_id) == lifecycle.CANCELLED:
             await caller.output.wake(caller.job_id)
 
 

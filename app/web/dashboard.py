@@ -21,12 +21,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.state.connect import UNREACHABLE
+from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.workers import Workers
 from app.web import pages, present
 
 RUNNING = 50  # rows of running jobs
 RECENT = 25  # rows of the newest jobs
+FALLBACKS = 500  # the newest reports of calls that ran on their own hosts, of which those of an hour count
+HOUR = 3600.0
 SHARE = 0.25  # seconds for which all tabs share one look at Redis
 TICK = 2.0  # seconds after which ages are told anew though no job has moved
 PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
@@ -50,8 +53,9 @@ class Shown:
 class Board:
     """What every tab of this process shows: read once and rendered once, however many ask."""
 
-    def __init__(self, jobs: Jobs, workers: Workers) -> None:
+    def __init__(self, jobs: Jobs, workers: Workers, fallbacks: Fallbacks) -> None:
         self._jobs = jobs
+        self._fallbacks = fallbacks
         self._workers = workers
         self._reading: asyncio.Task[Shown] | None = None
         self._until = 0.0
@@ -73,13 +77,14 @@ class Board:
         return self.last
 
     async def _view(self, at: float) -> present.Overview:
-        counts, (active, _), (newest, _), known = await asyncio.gather(
+        counts, (active, _), (newest, _), known, here = await asyncio.gather(
             self._jobs.counts(),
             self._jobs.page(RUNNING, state="running"),
             self._jobs.page(RECENT),
             self._workers.all(),
+            self._fallbacks.newest(FALLBACKS, at - HOUR),
         )
-        return present.overview(counts, active, newest, known, at)
+        return present.overview(counts, active, newest, known, at, here)
 
 
 def local_only(handler: Handler) -> Handler:
@@ -142,7 +147,7 @@ def board(request: Request) -> Board:
     """This application's board, made when it is first asked for."""
     state = request.app.state
     if not hasattr(state, "board"):
-        state.board = Board(state.jobs, state.store.workers)
+        state.board = Board(state.jobs, state.store.workers, state.store.fallbacks)
     found: Board = state.board
     return found
 

@@ -19,11 +19,11 @@ from app.state.connect import RedisError, stop
 from app.state.job import JobError
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, openapi, pages, problems
+from app.web import api, dashboard, fallbacks, openapi, pages, problems
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
-from app.wire.messages import FLEET, JOBS, WORKERS
+from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -31,9 +31,13 @@ API = [
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
     Route(JOBS + "/{job_id}/log", api.log, methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
+    Route(JOBS + "/{job_id}/pause", api.pause, methods=["POST"]),
+    Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
     Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
     Route(FLEET, api.fleet, methods=["GET"]),
+    Route(FALLBACKS, fallbacks.report, methods=["POST"]),
+    Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
     Route(WORKERS, api.workers, methods=["GET"]),
     Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
 ]

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from app.web import schema
 from app.wire.messages import FLEET_HEADER
 
-BODIES = {"submit": schema.Submission, "retry": schema.Retry}
+BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks}
 QUERIES = {
     "listing": {
         "state": "only jobs in this state",
@@ -22,6 +22,8 @@ QUERIES = {
         "before": "the `next` of the page before",
     },
     "fleet": {"label": "a label that the workers must carry, `name=value`; may be repeated"},
+    "cancel": {"if": "queued: only while no worker has taken it"},
+    "fallbacks": {"limit": "1 to 1000"},
     "log": {"after": "the id of the last entry that is known", "follow": "1: until the job ends"},
 }
 FLEET = {

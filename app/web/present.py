@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
+from app.state.fallbacks import Fallback
 from app.state.job import Job
 from app.state.jobs import command_line
 from app.state.workers import Worker
@@ -105,7 +106,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Overview:
-    """All that the first page shows. `waiting` says what queued jobs lack, or ""."""
+    """All that the first page shows. `waiting` says what queued jobs lack, or ""; `fallbacks` what ran elsewhere."""
 
     counters: tuple[Counter, ...]
     running: tuple[Running, ...]
@@ -113,11 +114,13 @@ class Overview:
     recent: tuple[Recent, ...]
     workers: tuple[Machine, ...]
     waiting: str
+    fallbacks: str = ""
 
 
 BADGES = {
     "queued": Badge("queued", "○", "wait"),
     "running": Badge("running", "▸", "work"),
+    "paused": Badge("paused", "‖", "wait"),
     "cancelling": Badge("cancelling", "▾", "stop"),
     "done": Badge("done", "✓", "good"),
     "failed": Badge("failed", "✕", "bad"),
@@ -135,8 +138,11 @@ def overview(
     newest: Sequence[Job],
     known: Sequence[Worker],
     now: float,
+    here: Sequence[Fallback] = (),
 ) -> Overview:
-    """The first page at `now`, by Redis' clock: jobs per state, running jobs, newest jobs, all workers."""
+    """The first page at `now`, by Redis' clock: jobs per state, running jobs, newest jobs, all workers,
+    and what clients have reported within an hour that they ran themselves, the last first.
+    """
     return Overview(
         counters=counters(counts, known),
         running=tuple(running(job, now) for job in active),
@@ -144,6 +150,7 @@ def overview(
         recent=tuple(recent(job, now) for job in newest),
         workers=tuple(machine(worker) for worker in known),
         waiting=waiting(counts["queued"], known),
+        fallbacks=fallbacks(here, now),
     )
 
 
@@ -163,9 +170,20 @@ def waiting(queued: int, known: Sequence[Worker]) -> str:
     return f"{jobs}, and no worker that takes jobs is online."
 
 
+def fallbacks(reported: Sequence[Fallback], now: float) -> str:
+    """How many calls have run on their clients' own hosts within the hour before `now`, and why the last did."""
+    recent = [one for one in reported if one.at > now - 3600]
+    if not recent:
+        return ""
+    count = sum(one.count for one in recent)
+    calls = "1 call ran on its" if count == 1 else f"{words.number(count)} calls ran on their"
+    last = visible(shortened(max(recent, key=lambda one: one.at).reason, 160))
+    return f"{calls} own host in the last hour; last reason: {last}"
+
+
 def badge(job: Job) -> Badge:
-    """The state as people see it: a running job that has been told to end is "cancelling"."""
-    return BADGES["cancelling" if job.cancelling else job.state]
+    """The state as people see it: a running job can be "cancelling" (told to end) or "paused"."""
+    return BADGES["cancelling" if job.cancelling else "paused" if job.paused else job.state]
 
 
 def running(job: Job, now: float) -> Running:

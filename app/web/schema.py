@@ -8,12 +8,13 @@ import msgspec
 
 from app.web.problems import Problem
 from app.wire import roots
-from app.wire.messages import ARGUMENT_LIMIT, ARGUMENTS_LIMIT
+from app.wire.messages import ARGUMENT_LIMIT, ARGUMENTS_LIMIT, ENVIRONMENT, VALUE_LIMIT
 
 Key = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$(?!\n)", description="made by the client, one a run")
 ]
 RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\n)")]
+_VARIABLES = f"of {', '.join(ENVIRONMENT)}: at most {VALUE_LIMIT} characters each"
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 UserId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 
@@ -41,6 +42,8 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
     cwd: Argument | None = None
     view: dict[RootName, Argument] = {}
     lane: Literal["live", "high", "normal", "low"] = "normal"
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
+    env: Annotated[dict[str, str], msgspec.Meta(max_length=16, description=_VARIABLES)] = {}
     labels: Annotated[dict[Word, Word], msgspec.Meta(max_length=16)] = {}
     attach: bool = False
     in_place: bool = False
@@ -49,6 +52,21 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
     user: Annotated[list[UserId], msgspec.Meta(min_length=2, max_length=66)] | None = None
     require_worker: bool = False
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+
+
+class Fallback(msgspec.Struct, forbid_unknown_fields=True):
+    """Calls that ran on the client's own host for one reason; `at` is the last of them, in Unix seconds."""
+
+    at: Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+    binary: Literal["ffmpeg", "ffprobe"]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+
+
+class Fallbacks(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client has run itself since it last said so."""
+
+    fallbacks: Annotated[list[Fallback], msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Retry(msgspec.Struct, forbid_unknown_fields=True):
@@ -96,6 +114,22 @@ def folded(argument: Argument, where: str) -> roots.Folded:
     if isinstance(argument, str):
         return _text(argument, where)
     return [_text(piece, where) if isinstance(piece, str) else _piece(piece, where) for piece in argument]
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """The variables that a job gets. Raises Problem 422 for what no caller may set, or no variable can be."""
+    for name, value in variables.items():
+        if name not in ENVIRONMENT:
+            raise Problem(
+                422, "invalid", f"env: {name!r} cannot be set, expected one of {', '.join(ENVIRONMENT)}"
+            )
+        if len(value) > VALUE_LIMIT:
+            raise Problem(
+                422, "invalid", f"env.{name}: {len(value)} characters, expected at most {VALUE_LIMIT}"
+            )
+        if "\0" in value:
+            raise Problem(422, "invalid", f"env.{name}: a variable cannot hold a NUL")
+    return variables
 
 
 def check_sizes(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ def job(one: Job) -> dict[str, Any]:
         "id": one.id,
         "state": one.state,
         "cancelling": one.cancelling,
+        "paused": one.paused,
         "binary": one.spec["binary"],
         "command": command_line(one.spec),
         "lane": one.lane,

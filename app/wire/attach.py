@@ -8,7 +8,6 @@ Each WebSocket message is one binary frame: a kind (1 byte), a number (8 bytes, 
     from the caller  STDIN, EOF      bytes for ffmpeg's standard input; no more will come
                      SIGNAL          one byte: the signal's number
                      CLOSED          nobody reads what is written to STDOUT or STDERR (the payload) any more
-                     PAUSE, RESUME   the caller is stopped (SIGSTOP), or goes on
                      WINDOW          payload: the number up to which the caller has consumed the job's frames
 
 Each side numbers its frames 1, 2, 3 ... So both ends know after a cut what the other has, any coordinator
@@ -18,9 +17,9 @@ process can go on, and nothing is lost or doubled: a frame is stored under its n
 from __future__ import annotations
 
 STDOUT, STDERR, EXIT, TAKEN = b"O", b"E", b"X", b"T"
-STDIN, EOF, SIGNAL, CLOSED, PAUSE, RESUME, WINDOW = b"I", b"F", b"S", b"C", b"P", b"R", b"W"
+STDIN, EOF, SIGNAL, CLOSED, WINDOW = b"I", b"F", b"S", b"C", b"W"
 FROM_JOB = STDOUT + STDERR + EXIT + TAKEN
-FROM_CALLER = STDIN + EOF + SIGNAL + CLOSED + PAUSE + RESUME + WINDOW
+FROM_CALLER = STDIN + EOF + SIGNAL + CLOSED + WINDOW
 
 CHUNK = 1 << 16  # bytes of payload in one frame, at most
 WINDOW_BYTES = 1 << 22  # how far the job may be ahead of the caller

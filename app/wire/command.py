@@ -102,12 +102,15 @@ class Command:
         if self.asks is not None:
             return False
         urls = self.texts(self.inputs)
-        if any(map(_is_stdin, urls)) or "pipe:0" in self.texts(self.values):
-            return True
+        return any(map(_is_stdin, urls)) or "pipe:0" in self.texts(self.values) or self.listens
+
+    @property
+    def listens(self) -> bool:
+        """Single keys on stdin are commands to it."""
         # A pipe among the inputs turns the keys off, even one on another descriptor (measured: pipe:3).
-        piped = any(url.startswith(("pipe:", "fd:")) for url in urls)
+        piped = any(url.startswith(("pipe:", "fd:")) or _is_stdin(url) for url in self.texts(self.inputs))
         works = self.binary == "ffmpeg" and (bool(self.outputs) or "dump_attachment" in self.options)
-        return works and not piped and self.options.get("stdin") != "0"
+        return works and not piped and self.asks is None and self.options.get("stdin") != "0"
 
     @property
     def writes_stdout(self) -> bool:

@@ -8,6 +8,8 @@ A submission is a JSON object (`POST /v1/jobs`):
     cwd       the folded directory the command runs in, or null
     view      where the client mounts each root; the coordinator stores it and does not read it
     lane      how urgent it is
+    nice      the niceness that the job runs with at least, 0 to 19
+    env       variables for the job, of those in ENVIRONMENT
     labels    what the worker must carry, besides what the arguments need
     attach    true when the caller will attach to the job's standard streams
     in_place  true when outputs are to be written under their own names while they grow
@@ -22,12 +24,31 @@ A submission is a JSON object (`POST /v1/jobs`):
 from __future__ import annotations
 
 BINARIES = ("ffmpeg", "ffprobe")
+
+# What a caller may say in a job's environment: how the log looks, and which driver of the worker is used.
+# Nothing that makes a program load code or write files.
+ENVIRONMENT = (
+    "TZ",
+    "TERM",
+    "NO_COLOR",
+    "AV_LOG_FORCE_COLOR",
+    "AV_LOG_FORCE_NOCOLOR",
+    "AV_LOG_FORCE_256COLOR",
+    "LIBVA_DRIVER_NAME",
+    "LIBVA_DRIVER_NAME_JELLYFIN",
+    "LIBVA_MESSAGING_LEVEL",
+    "AMD_DEBUG",
+)
+VALUE_LIMIT = 256  # characters of a variable's value
 LANES = ("live", "high", "normal", "low")
 
 JOBS = "/v1/jobs"
 WORKERS = "/v1/workers"
 FLEET = "/v1/fleet"
 FLEET_HEADER = "FFGrid-Fleet"  # the fleet's id, in the answers to POST /v1/jobs and GET /v1/fleet
+FALLBACKS = "/v1/fallbacks"
+
+WITHDRAWN = "its caller ran it itself"  # why a job ended that waited too long for a worker
 
 BODY_LIMIT = 1 << 20  # bytes of a request body
 ARGUMENT_LIMIT = 131_071  # bytes of one argument: Linux' MAX_ARG_STRLEN less the final NUL

@@ -443,6 +443,39 @@ def test_a_job_that_has_ended_cannot_be_cancelled(farm: Farm, done_job: str) -> 
     assert json.loads(farm.ffgrid("cancel", done_job, "--json").stdout) == {"jobs": []}
 
 
+def test_a_job_is_paused_and_resumed(acting: Farm) -> None:
+    job_id = submitted(acting, *act("hang"))
+    until(lambda: acting.job(job_id)["state"] == "running")
+
+    paused = acting.ffgrid("pause", job_id)
+    shown = acting.ffgrid("show", job_id).stdout
+    listed = acting.ffgrid("jobs", "--state", "running").stdout
+    resumed = acting.ffgrid("resume", job_id, "--json")
+
+    assert (paused.returncode, paused.stdout) == (0, f"{job_id} pausing\n")
+    assert "paused on actor" in shown
+    assert [line.split()[1] for line in listed.splitlines() if line.startswith(job_id)] == ["paused"]
+    assert json.loads(resumed.stdout) == {"id": job_id, "state": "running"}
+    assert "running on actor" in acting.ffgrid("show", job_id).stdout
+    acting.ffgrid("cancel", job_id)
+
+
+def test_what_does_not_run_cannot_be_paused(farm: Farm, done_job: str) -> None:
+    for what in ("pause", "resume"):
+        done = farm.ffgrid(what, done_job)
+
+        said = f"ffgrid: job {done_job} is done: only a running job can be paused\n"
+        assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize("nice", ["20", "-1"])
+def test_a_niceness_that_is_none(farm: Farm, nice: str) -> None:
+    done = farm.ffgrid("submit", f"--nice={nice}", "--", "ffmpeg", "-version")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("ffgrid: nice: expected `int`")
+
+
 # Logs
 
 

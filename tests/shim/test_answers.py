@@ -493,7 +493,7 @@ def test_a_whole_answer_is_recorded() -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [(frames.SIGNAL, b"\x0f"), (frames.CLOSED, frames.STDOUT), (frames.STDIN, b"q"), (frames.PAUSE, b"")],
+    [(frames.SIGNAL, b"\x0f"), (frames.CLOSED, frames.STDOUT), (frames.STDIN, b"q")],
 )
 def test_a_disturbed_one_is_not(frame: tuple[bytes, bytes]) -> None:
     assert recorded(a_query(), frame) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -14,12 +15,14 @@ from pathlib import Path
 import pytest
 
 from app.wire import attach as frames
+from app.wire import messages
 from tests.farm import until
 from tests.shim.conftest import Fake, Place, answer, problem, upgraded
 
 Make = Callable[..., Fake]
 
 HERE = ["-i", "a.mkv", "-f", "null", "-"]
+TELL_NOBODY = {"FFGRID_CACHE": ""}  # calls that run here are not reported
 ID = "01M7ZSCJGFM87A34V23JR094QD"
 ACCEPTED = answer(201, {"id": ID, "qualified": 1, "new": True}, Location=f"/v1/jobs/{ID}")
 PAGE = b"<html>Welcome to nginx</html>"
@@ -97,7 +100,9 @@ def test_when_a_coordinator_does_not_take_it_the_local_program_runs(
 def test_every_coordinator_is_asked_before_that(place: Place, fake: Make) -> None:
     first, second = fake(answer(502, PAGE)), fake(problem(503, "no worker is alive"))
 
-    done = place.run(place.install(url=f"http://127.0.0.1:9,{first.url} {second.url}"), *HERE)
+    done = place.run(
+        place.install(url=f"http://127.0.0.1:9,{first.url} {second.url}"), *HERE, env=TELL_NOBODY
+    )
 
     assert is_local(done)
     assert (len(first.asked), len(second.asked)) == (1, 1)
@@ -107,8 +112,8 @@ def test_what_lies_outside_every_root_is_asked_of_nobody(place: Place, fake: Mak
     coordinator = fake(problem(503, "no"))
     launcher = place.install(url=coordinator.url)
 
-    assert is_local(place.run(launcher, "-i", "/etc/passwd", "-f", "null", "-"))
-    assert is_local(place.run(launcher, *HERE, cwd="/"))
+    assert is_local(place.run(launcher, "-i", "/etc/passwd", "-f", "null", "-", env=TELL_NOBODY))
+    assert is_local(place.run(launcher, *HERE, cwd="/", env=TELL_NOBODY))
     assert coordinator.asked == []
 
 
@@ -277,6 +282,8 @@ CONFIGURED: dict[str, tuple[str, str, str]] = {
     "a port that is none": ("FFGRID_URL", "http://127.0.0.1:99999", "http://127.0.0.1:99999"),
     "a port of another script": ("FFGRID_URL", "http://127.0.0.1:\N{SUPERSCRIPT TWO}", "127.0.0.1"),
     "a host that is no text": ("FFGRID_URL", "http://\udcff", "cannot"),
+    "a wait that is none": ("FFGRID_WAIT", "soon", "cannot read FFGRID_WAIT='soon': expected seconds"),
+    "a wait that is too short": ("FFGRID_WAIT", "0", "expected seconds from 0.1 on, or never"),
 }
 
 
@@ -319,6 +326,49 @@ def test_the_submission_says_what_the_launcher_was_made_for(place: Place, fake: 
     assert sent["view"] == {"Media": str(place.root)}
 
 
+@pytest.mark.parametrize(("nice", "lane"), [(0, "live"), (5, "low")])
+def test_what_is_nice_is_not_urgent(place: Place, fake: Make, nice: int, lane: str) -> None:
+    coordinator = fake(problem(503, "no"))
+    launcher = place.install("--no-local", url=coordinator.url)
+    command = ["nice", "-n", str(nice - os.getpriority(os.PRIO_PROCESS, 0)), launcher, *HERE]
+
+    subprocess.run(
+        command, cwd=place.root, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    place.run(launcher, *HERE, env={"FFGRID_LANE": "high"})
+
+    sent = [json.loads(body) for _, body in coordinator.asked]
+    assert [(one["lane"], one["nice"]) for one in sent] == [(lane, nice), ("high", sent[1]["nice"])]
+
+
+def test_a_job_that_was_withdrawn_is_run_here(place: Place, fake: Make) -> None:
+    end = upgraded(ending(reason=messages.WITHDRAWN))
+
+    done = place.run(place.install(url=fake(ACCEPTED, end).url), *HERE, env=TELL_NOBODY)
+    elsewhere = place.run(place.install("--no-local", url=fake(ACCEPTED, end).url), *HERE)
+
+    assert is_local(done)
+    assert sentence(elsewhere) == messages.WITHDRAWN
+
+
+def test_a_call_that_nobody_has_begun_is_asked_back_again_and_again(place: Place, fake: Make) -> None:
+    silent, coordinator = (
+        fake(ACCEPTED, upgraded(), b""),
+        fake(answer(502, b""), answer(409, {}), answer(200, {})),
+    )
+    launcher = place.install(url=f"{coordinator.url} {silent.url}")
+    call = subprocess.Popen(
+        [launcher, *HERE], cwd=place.root, env={"FFGRID_WAIT": "0.2"}, stdin=subprocess.DEVNULL
+    )
+    until(lambda: len(coordinator.asked) >= 4)
+    call.kill()
+    call.wait()
+
+    assert {head.partition("\r\n")[0] for head, _ in coordinator.asked[1:]} == {
+        f"POST /v1/jobs/{ID}/cancel?if=queued HTTP/1.1"
+    }
+
+
 @pytest.mark.parametrize(
     "refusal", [problem(404, "there is no job"), problem(403, "no"), problem(409, "not attachable")]
 )
@@ -343,13 +393,29 @@ def test_it_ends_with_the_jobs_exit_status(place: Place, fake: Make, status: int
     assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGPIPE, signal.SIGHUP]
-)
-def test_it_ends_by_the_jobs_signal(place: Place, fake: Make, number: signal.Signals) -> None:
-    done = place.run(place.install(url=fake(ACCEPTED, upgraded(ending(None, number))).url), *HERE)
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_by_the_jobs_signal_and_says_so(place: Place, fake: Make, number: signal.Signals) -> None:
+    launcher = place.install(url=fake(ACCEPTED, upgraded(ending(None, number))).url)
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
 
-    assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
+    done = subprocess.run(
+        ["prlimit", f"--core={'unlimited' if hard < 0 else hard}", launcher, *HERE],
+        cwd=place.root,
+        env={},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+    said = f"ffmpeg (ffgrid): ended by signal {number:d} on the worker\n"
+    assert (done.returncode, done.stdout, done.stderr) == (-number, b"", said.encode())
+    assert [path.name for path in place.root.iterdir()] == []  # no core file
+
+
+def test_a_broken_pipe_is_the_callers_own_doing(place: Place, fake: Make) -> None:
+    done = place.run(place.install(url=fake(ACCEPTED, upgraded(ending(None, signal.SIGPIPE))).url), *HERE)
+
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGPIPE, b"", b"")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from app.web import schema
 from app.web.api import prepare
 from app.wire import keyfile, roots
 from app.wire.messages import ARGUMENT_LIMIT
+from shim import submit as module
 from shim.config import Config
 from shim.submit import Stays, submission
 
@@ -108,7 +109,10 @@ def test_random_bytes_are_taken_and_come_back(config: Config, seed: int) -> None
     assert unfolded(taken(config, *args, "-f", "null", "-"), dict(config.roots))[: len(args)] == args
 
 
-def test_it_is_the_json_that_the_json_module_would_read(config: Config) -> None:
+def test_it_is_the_json_that_the_json_module_would_read(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "environ", {})
     config.labels = {"gpu": 'n"v', "site": "é"}
 
     body, _ = submission("ffmpeg", ["-i", "/media/tv/a.mkv", "-f", "null", "-"], config)
@@ -123,6 +127,8 @@ def test_it_is_the_json_that_the_json_module_would_read(config: Config) -> None:
         "view": dict(config.roots),
         "lane": "normal",
         "labels": {"gpu": 'n"v', "site": "é"},
+        "nice": 0,
+        "env": {},
         "attach": True,
         "in_place": True,
         "stdin": sent["stdin"],
@@ -144,6 +150,46 @@ def test_the_lane_is_the_launchers(config: Config, lane: str) -> None:
 
 def test_all_roots_are_told_because_a_list_may_name_them(config: Config) -> None:
     assert set(taken(config, "-i", "/media/tv/list.m3u8", "-f", "null", "-").view) == set(config.roots)
+
+
+def test_the_niceness_goes_along(config: Config) -> None:
+    config.nice = 12
+
+    assert taken(config, "-version").nice == 12
+
+
+def test_of_the_environment_goes_along_what_is_allowed_and_is_text(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {
+        b"TZ": b"Asia/Tokyo",
+        b"TERM": b"",
+        b"AMD_DEBUG": b"x" * 257,
+        b"NO_COLOR": b"\xff",
+        b"PATH": b"/",
+    }
+    monkeypatch.setattr(module, "environ", variables)
+
+    assert taken(config, "-version").env == {"TZ": "Asia/Tokyo", "TERM": ""}
+
+
+@pytest.mark.parametrize(
+    ("variables", "colours"),
+    [
+        ({b"TERM": b"xterm"}, True),
+        ({}, False),
+        ({b"TERM": b"dumb"}, False),
+        ({b"TERM": b"xterm", b"NO_COLOR": b"1"}, False),
+        ({b"TERM": b"xterm", b"AV_LOG_FORCE_NOCOLOR": b"1"}, False),
+    ],
+)
+def test_a_terminal_gets_colours(
+    config: Config, monkeypatch: pytest.MonkeyPatch, variables: dict[bytes, bytes], colours: bool
+) -> None:
+    monkeypatch.setattr(module, "environ", variables)
+    monkeypatch.setattr(module, "isatty", lambda descriptor: descriptor == 2)
+
+    assert (taken(config, "-version").env.get("AV_LOG_FORCE_COLOR") == "1") == colours
 
 
 def test_a_root_and_a_directory_may_be_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a path as the binary": ({"binary": "/usr/bin/ffmpeg"}, "binary"),
     "no binary": ({"binary": None}, "binary"),
     "an unknown lane": ({"lane": "express"}, "lane"),
-    "an unknown field": ({"nice": 19}, "nice"),
+    "an unknown field": ({"colour": 5}, "colour"),
     "a short key": ({"key": "short"}, "key"),
     "a long key": ({"key": "k" * 65}, "key"),
     "a key with a blank": ({"key": "blank in it"}, "key"),

@@ -272,8 +272,7 @@ async def test_what_the_caller_sends_is_kept_in_its_order(site: Site) -> None:
     await running(site, job_id)
     said = [
         (frames.STDIN, b"\0\xffq"),
-        (frames.PAUSE, b""),
-        (frames.RESUME, b""),
+        (frames.CLOSED, frames.STDERR),
         (frames.WINDOW, frames.pack(5)),
         (frames.SIGNAL, bytes((signal.SIGTERM,))),
         (frames.EOF, b""),

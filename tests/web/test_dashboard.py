@@ -7,6 +7,7 @@ import base64
 import html
 import re
 import shlex
+import time
 import tomllib
 from collections.abc import AsyncIterator
 from hashlib import sha384
@@ -19,6 +20,7 @@ from starlette.applications import Starlette
 from app.cli.main import build
 from app.state.clients import Master
 from app.state.connect import UNREACHABLE
+from app.state.fallbacks import Fallback
 from app.state.jobs import Jobs, Submission
 from app.state.leases import Leases
 from app.state.requirements import class_id, requirement
@@ -168,6 +170,18 @@ async def test_a_proxy_on_this_machine_speaks_for_somebody_else(site: Site, name
 async def test_two_host_headers_are_none(site: Site):
     assert (await ask(site.app, "/", [("host", "localhost"), ("host", "evil.test")])).status == 403
     assert (await ask(site.app, "/", [])).status == 403
+
+
+async def test_calls_that_ran_on_their_own_hosts_are_one_line(site: Site):
+    assert "own host" not in (await site.get()).text
+    told = [Fallback(time.time() - 60, "ffmpeg", 12, "<b>no</b> worker", "tv")]
+    await site.store.fallbacks.note("tv", told)
+    site.app.state.board.last = None  # as if the page's tick had passed
+
+    text = html.unescape((await site.get()).text)
+
+    assert "12 calls ran on their own host in the last hour; last reason: <b>no</b> worker" in text
+    assert "&lt;b&gt;" in (await site.get("/live")).text
 
 
 @pytest.mark.parametrize("path", ["/", "/live"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.state import lifecycle
+from app.state.fallbacks import Fallback
 from app.state.job import Job
 from app.state.workers import Worker
 from app.web import present, words
@@ -87,6 +88,25 @@ def test_what_is_unusual_about_a_running_job_is_said():
     assert row.note == "cancelling for 1 min 20 s · lane live · attempt 2"
 
 
+def test_a_paused_job_says_so_until_it_is_told_to_end():
+    assert present.badge(job(paused=True)).label == "paused"
+    assert present.badge(job(paused=True, cancelling=True)).label == "cancelling"
+
+
+def fallback(at: float = NOW - 5, count: int = 1, reason: str = "no worker is alive") -> Fallback:
+    return Fallback(at, "ffmpeg", count, reason, "tv")
+
+
+def test_calls_that_ran_on_their_own_hosts_are_counted_for_an_hour():
+    told = [fallback(count=11), fallback(NOW - 4, reason="x\x1b[2J"), fallback(NOW - 3601, count=500)]
+
+    assert present.fallbacks(told, NOW) == (
+        "12 calls ran on their own host in the last hour; last reason: x\\x1b[2J"
+    )
+    assert present.fallbacks([fallback()], NOW).startswith("1 call ran on its own host in the last hour;")
+    assert present.fallbacks([fallback(NOW - 3601)], NOW) == present.fallbacks([], NOW) == ""
+
+
 @pytest.mark.parametrize(
     ("changes", "took", "ending"),
     [
@@ -139,7 +159,7 @@ def test_a_worker_that_says_little_is_shown_all_the_same():
 
 
 def test_every_state_of_a_job_and_of_a_worker_has_a_badge():
-    states = {*lifecycle.STATES, "cancelling", "online", "busy", "draining", "offline"}
+    states = {*lifecycle.STATES, "cancelling", "paused", "online", "busy", "draining", "offline"}
 
     assert states == set(present.BADGES)
     assert all(label == badge.label and badge.sign and badge.tone for label, badge in present.BADGES.items())

@@ -18,8 +18,13 @@ def shim(farm: Farm, *args: str | Path, binary: str = "ffmpeg", **options: objec
     path = farm.folder / "bin" / binary
     if not path.exists():
         farm.install_shim()
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    started = subprocess.Popen([path, *map(str, args)], cwd=farm.client_root, env=farm.environ, **pipes)  # type: ignore[call-overload]
+    given = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "env": farm.environ,
+    }
+    started = subprocess.Popen([path, *map(str, args)], cwd=farm.client_root, **{**given, **options})  # type: ignore[call-overload]
     farm.others.append(started)
     return started  # type: ignore[no-any-return]
 

@@ -328,6 +328,24 @@ def test_stdin_is_read_for_data_or_for_keys(binary: str, line: str, reads: bool)
     assert read(line, binary).reads_stdin == reads
 
 
+@pytest.mark.parametrize(
+    ("binary", "line", "listens"),
+    [
+        ("ffmpeg", "-i a b", True),
+        ("ffmpeg", "-y -i a -f null -", True),
+        ("ffmpeg", "-nostdin -i a b", False),
+        ("ffmpeg", "-i - b", False),
+        ("ffmpeg", "-i pipe:0 -i a b", False),
+        ("ffmpeg", "-i a", False),
+        ("ffmpeg", "-version", False),
+        ("ffprobe", "a", False),
+        ("ffprobe", "-", False),
+    ],
+)
+def test_keys_act_where_stdin_is_no_data(binary: str, line: str, listens: bool):
+    assert read(line, binary).listens == listens
+
+
 @pytest.mark.parametrize("line", ["-i a.mkv", "-i pipe:3 -f null -", "-nostdin -i a.mkv -f null -"])
 def test_what_reads_no_stdin_leaves_it_to_the_next_program(line: str, tmp_path: Path):
     run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=d=0.5", "a.mkv", cwd=tmp_path)

@@ -75,6 +75,20 @@ async def ended(child: Child) -> int:
         child.close()
 
 
+def states(group: int) -> list[str]:
+    """The states of the processes of a group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if words[2] == str(group):
+                found.append(words[0])
+    return found
+
+
 def is_alive(pid: int) -> bool:
     """Whether it runs; one that is dead and not waited for does not."""
     try:
@@ -367,3 +381,43 @@ async def test_waiting_costs_no_time_and_no_thread(guard: Guard) -> None:
     for child in children:
         child.end_input()
     assert await asyncio.gather(*waiting) == [0] * 8
+
+
+async def test_a_signal_to_the_group_reaches_what_it_has_started(guard: Guard) -> None:
+    child = shell(guard, "sleep 60 & sleep 60 & wait")
+    until(lambda: len(states(child.pid)) == 3)
+
+    child.signal_group(signal.SIGSTOP)
+    until(lambda: states(child.pid) == ["T"] * 3)
+    child.signal_group(signal.SIGCONT)
+    until(lambda: states(child.pid) == ["S"] * 3)
+
+    child.signal_group(signal.SIGTERM)
+    assert await ended(child) == -signal.SIGTERM
+    child.signal_group(signal.SIGTERM)  # there is none any more
+
+
+async def test_a_stopped_group_is_killed_at_once(guard: Guard) -> None:
+    child = shell(guard, "sleep 60 & wait")
+    until(lambda: len(states(child.pid)) == 2)
+    child.signal_group(signal.SIGSTOP)
+
+    child.kill()
+
+    assert await ended(child) == -signal.SIGKILL
+    assert set(states(child.pid)) <= {"Z"}  # nobody's children wait for init
+
+
+async def test_it_can_be_made_nicer_and_never_more_urgent(guard: Guard) -> None:
+    child = shell(guard, "sleep 60 & wait")
+    until(lambda: len(states(child.pid)) == 2)
+
+    nicenesses = []
+    for asked in (0, 7, 3):
+        child.yield_to_others(asked)
+        nicenesses.append(os.getpriority(os.PRIO_PROCESS, child.pid))
+    child.kill()
+
+    assert nicenesses == [os.getpriority(os.PRIO_PROCESS, 0), 7, 7]
+    await ended(child)
+    child.yield_to_others(19)  # there is none any more

@@ -391,3 +391,12 @@ def test_the_environment_is_empty_but_for_what_is_allowed() -> None:
     }
 
     assert environment(own, {}, in_sandbox=False) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}
+
+
+def test_a_caller_says_some_of_a_jobs_environment():
+    own = {"PATH": "/bin", "TZ": "UTC"}
+    asked = {"TZ": "Asia/Tokyo", "AMD_DEBUG": "noefc", "LD_PRELOAD": "/evil.so", "PATH": "/evil"}
+
+    made = environment(own, asked, in_sandbox=False)
+
+    assert made == {"PATH": "/bin", "TZ": "Asia/Tokyo", "AMD_DEBUG": "noefc"}

@@ -4,10 +4,10 @@
 -- ARGV[1]  worker id           ARGV[2]  boot id          ARGV[3]  busy slots
 -- ARGV[4]  n, then n class ids it can serve, then id, token of each job it runs
 --
--- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, "1" if draining}.
+-- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, "1" if draining, paused ids}.
 local boot = redis.call("HGET", KEYS[1], "boot")
 if boot ~= ARGV[2] then
-  return { boot and "replaced" or "unknown", {}, {}, "0" }
+  return { boot and "replaced" or "unknown", {}, {}, "0", {} }
 end
 local at = now()
 redis.call("HSET", KEYS[1], "busy", ARGV[3], "beat", text(at))
@@ -30,10 +30,10 @@ local function refresh(id, entry)
   end
 end
 
-local lost, cancelled = {}, {}
+local lost, cancelled, paused = {}, {}, {}
 for i = last_class + 1, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
-  local job = redis.call("HMGET", K.job .. id, "state", "token", "msg", "cancel")
+  local job = redis.call("HMGET", K.job .. id, "state", "token", "msg", "cancel", "paused")
   if job[1] ~= "running" or job[2] ~= token then
     lost[#lost + 1] = id
   else
@@ -42,6 +42,9 @@ for i = last_class + 1, #ARGV, 2 do
     if job[4] then
       cancelled[#cancelled + 1] = { id, job[4] }
     end
+    if job[5] then
+      paused[#paused + 1] = id
+    end
   end
 end
-return { "ok", lost, cancelled, draining or "0" }
+return { "ok", lost, cancelled, draining or "0", paused }

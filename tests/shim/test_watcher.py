@@ -1,0 +1,99 @@
+"""The watcher's view of a process, and the process itself when nobody can be told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shim.watcher import is_stopped
+from tests.farm import until
+
+PARENT = """\
+import os, sys, time
+from app.wire.keyfile import Key
+from shim import watcher
+from shim.config import Config
+child = watcher.start(Config(["http://127.0.0.1:9"], Key("k", bytes(32), b""), {}, "", "live"), "0" * 26)
+print(child, flush=True)
+sys.stdin.read()
+watcher.end(child)
+print("ended", flush=True)
+sys.stdin.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("stat", "stopped"),
+    [
+        (b"1 (ffmpeg) S 1 1", False),
+        (b"1 (ffmpeg) R 1 1", False),
+        (b"1 (ffmpeg) T 1 1", True),
+        (b"1 (a) T (b) S 1", False),
+        (b"1 (a\n) ) T 1", True),
+        (b"1 (traced) t 1", False),
+        (b"1 (ffmpeg) Z 1", None),
+        (b"1 (ffmpeg) X 1", None),
+        (b"", None),
+    ],
+)
+def test_a_line_of_proc_says_whether_a_process_is_stopped(stat: bytes, stopped: bool | None) -> None:
+    assert is_stopped(stat) is stopped
+
+
+def parent() -> tuple[subprocess.Popen[bytes], int]:
+    """A process that is watched, and its watcher, which nobody answers."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout
+    return process, int(process.stdout.readline())
+
+
+def test_it_is_ended_and_waited_for() -> None:
+    process, watcher = parent()
+
+    out, _ = process.communicate(timeout=10)
+
+    assert out == b"ended\n"
+    assert not Path(f"/proc/{watcher}").exists()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_it_ends_when_its_whole_session_is_killed(stopped: bool) -> None:
+    process, watcher = parent()
+    if stopped:
+        os.killpg(process.pid, signal.SIGSTOP)
+        until(lambda: " T " in Path(f"/proc/{process.pid}/stat").read_text())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=10)
+
+    until(lambda: not Path(f"/proc/{watcher}").exists(), within=3)
+
+
+def test_it_is_in_nobodys_way() -> None:
+    process, watcher = parent()
+    until(lambda: os.getsid(watcher) == watcher)
+    until(lambda: os.readlink(f"/proc/{watcher}/cwd") == "/")
+
+    held = until(lambda: _only_null(watcher))
+    assert len(held) == 4  # three times nothing, and what it looks at
+    process.communicate(timeout=10)
+
+
+def _only_null(pid: int) -> list[str]:
+    """Its descriptors, once none is left that was its parent's."""
+    try:
+        held = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return []
+    return (
+        held
+        if sorted(held)[:3] == ["/dev/null"] * 3
+        and all(place == "/dev/null" or place.endswith("/stat") for place in held)
+        else []
+    )
