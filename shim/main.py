@@ -8,6 +8,7 @@ from __future__ import annotations
 import _signal
 import posix
 import sys
+from time import sleep
 
 from app.wire import attach, messages
 from shim import caller
@@ -16,6 +17,8 @@ from shim.connection import Connection, Refused, Unreachable
 from shim.relay import Lost, Relay, Withdrawn
 from shim.start import cache_folder
 from shim.submit import Stays, submission
+
+AGAIN = (0.1, 0.3, 0.6)  # seconds before a submission without a clear answer is sent again
 
 TYPES = False
 if TYPES:
@@ -66,27 +69,43 @@ def _keep_places() -> None:
 
 def _send_away(binary: str, args: list[str], config: Config, remember: Remember | None) -> Relay:
     body, read = submission(binary, args, config)
+    connection, job_id, headers = _submitted(body, config)
+    has_stdin = read.reads_stdin and caller.stdin() != "none"
+    relay = Relay(connection, config, job_id, has_stdin, read.listens)
+    relay.recording = remember(headers) if remember else None
+    return relay
+
+
+def _submitted(body: bytes, config: Config) -> tuple[Connection, str, dict[str, str]]:
+    """The connection, the job's id and the answer's headers, from the first coordinator that takes it.
+
+    Where one may have taken it and died, or a proxy found none, all are asked again: the key in the body makes
+    one job of all that. Raises Unreachable, Refused.
+    """
     why = ""
-    for url in config.urls:
-        try:
-            connection = Connection(url, config.key)
-            status, headers, answer = connection.request("POST", messages.JOBS, body)
-        except Unreachable as error:
-            why = str(error)
-            continue
-        if status in (502, 504):  # a proxy without a coordinator behind it
-            why = f"{url} has no coordinator behind it"
-            continue
-        if status not in (200, 201):
-            raise Refused(status, answer, headers.get("date", ""))
-        job_id = headers.get("location", "").removeprefix(messages.JOBS + "/")
-        if len(job_id) != 26 or not job_id.isalnum():
+    for wait in (*AGAIN, None):
+        may_have = False
+        for url in config.urls:
+            connection = None
+            try:
+                connection = Connection(url, config.key)
+                status, headers, answer = connection.request("POST", messages.JOBS, body)
+            except Unreachable as error:
+                why, may_have = str(error), may_have or connection is not None
+                continue
+            is_ours = "problem" in headers.get("content-type", "")  # a proxy says 503 too
+            if status in (502, 504) or (status == 503 and not is_ours):
+                why, may_have = f"{url} has no coordinator behind it", True
+                continue
+            if status not in (200, 201):
+                raise Refused(status, answer, headers.get("date", ""))
+            job_id = headers.get("location", "").removeprefix(messages.JOBS + "/")
+            if len(job_id) == 26 and job_id.isalnum():
+                return connection, job_id, headers
             why = f"{url} does not answer as a coordinator does"
-            continue
-        has_stdin = read.reads_stdin and caller.stdin() != "none"
-        relay = Relay(connection, config, job_id, has_stdin, read.listens)
-        relay.recording = remember(headers) if remember else None
-        return relay
+        if wait is None or not may_have:
+            break
+        sleep(wait)
     raise Unreachable(why)
 
 
