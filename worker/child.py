@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from app.guard import Guard
+from app.wire import attach
 from worker import pipe
 
 _TIES_TO_PARENT = ("--pdeathsig", "KILL", "--")
@@ -99,7 +100,7 @@ def spawn(
     """
     if shutil.which(argv[0]) is None:  # setpriv would say it, where nobody reads
         raise OSError(errno.ENOENT, "it is not there, or cannot be run", argv[0])
-    out, child_out = pipe.pair(ours_reads=True)
+    out, child_out = pipe.pair(ours_reads=True, size=attach.CHUNK)  # pictures come this way
     err, child_err = pipe.pair(ours_reads=True)
     into, child_in = pipe.pair(ours_reads=False) if stdin else (None, None)
     report, child_report = pipe.pair(ours_reads=True) if progress else (None, None)

@@ -18,8 +18,9 @@ def shim(farm: Farm, *args: str | Path, binary: str = "ffmpeg", **options: objec
     path = farm.folder / "bin" / binary
     if not path.exists():
         farm.install_shim()
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    started = subprocess.Popen([path, *map(str, args)], cwd=farm.client_root, env=farm.environ, **pipes)  # type: ignore[call-overload]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    options = {"env": farm.environ, **pipes, **options}
+    started = subprocess.Popen([path, *map(str, args)], cwd=farm.client_root, **options)  # type: ignore[call-overload]
     farm.others.append(started)
     return started  # type: ignore[no-any-return]
 
