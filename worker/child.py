@@ -21,6 +21,7 @@ from contextlib import suppress
 from glob import glob
 
 from app.guard import Guard
+from app.wire import attach
 from worker import pipe
 from worker.plan import Plan
 
@@ -111,7 +112,7 @@ def spawn(ready: Plan, guard: Guard) -> Child:
     program, *arguments = ready.argv
     if shutil.which(program) is None:  # setpriv would say it, where nobody reads
         raise OSError(errno.ENOENT, "it is not there, or cannot be run", program)
-    out, child_out = pipe.pair(ours_reads=True)
+    out, child_out = pipe.pair(ours_reads=True, size=attach.CHUNK)  # pictures come this way
     err, child_err = pipe.pair(ours_reads=True)
     into, child_in = pipe.pair(ours_reads=False) if ready.stdin else (None, None)
     report, child_report = pipe.pair(ours_reads=True) if ready.progress else (None, None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+from contextlib import suppress
 
-CHUNK = 1 << 16
+from app.wire import attach
 
 
-async def read(descriptor: int, size: int = CHUNK) -> bytes:
+async def read(descriptor: int, size: int = attach.CHUNK) -> bytes:
     """What there is to read, up to `size` bytes; b"" at the end. The descriptor must not block."""
     while True:
         try:
@@ -50,11 +52,17 @@ def _resolve(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-def pair(ours_reads: bool) -> tuple[int, int]:
-    """A pipe as (our end, the child's end). Ours does not block and is not inherited."""
+def pair(ours_reads: bool, size: int = 0) -> tuple[int, int]:
+    """A pipe as (our end, the child's end) that holds `size` bytes, where the system allows it.
+
+    Ours does not block and is not inherited.
+    """
     reader, writer = os.pipe()
     ours, theirs = (reader, writer) if ours_reads else (writer, reader)
     os.set_blocking(ours, False)
+    if size and hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux; there are limits for each user
+        with suppress(OSError):
+            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, size)
     return ours, theirs
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from app.state.connect import UNREACHABLE, RedisError, stop
+from app.state.connect import FULL, UNREACHABLE, RedisError, stop
 from app.state.leases import Lease
 from app.state.output import Output
 from app.wire import attach
@@ -106,15 +106,20 @@ class Caller:
         await self._send(attach.EXIT, ending.encode())
 
     async def _send(self, kind: bytes, data: bytes) -> None:
-        """Sends one frame, again until Redis has it: under its number it is stored once."""
+        """Sends one frame, again until Redis has it: under its number it is stored once.
+
+        A server that is full is waited for: nothing that was printed may be lost. For how the job has ended it
+        is not, there is another way to know that. Raises what Redis raises otherwise.
+        """
+        retried = UNREACHABLE if kind == attach.EXIT else (*UNREACHABLE, FULL)
         async with self._order:  # a frame that overtakes another would be taken for the other's repetition
             self._number += 1
-            self._sent.append((self._number, len(data)))
-            self._ahead += len(data)
+            self._sent.append((self._number, attach.weight(data)))
+            self._ahead += attach.weight(data)
             while True:
                 try:
                     return await self._output.send(self._id, self._number, kind, data)
-                except UNREACHABLE:
+                except retried:
                     await asyncio.sleep(RETRY)
 
 

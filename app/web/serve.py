@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import struct
+from collections.abc import Iterable
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 
-# A caller whose host has vanished without a word is noticed by the kernel after about 45 s. A caller that
-# is merely stopped (SIGSTOP) is not: its kernel still answers.
-KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 7, "TCP_USER_TIMEOUT": 45_000}
+# A caller whose host has vanished without a word is noticed by the kernel after about 45 s when there is nothing
+# to send it, and by `end_silent` when there is. TCP_USER_TIMEOUT would take a caller that is merely stopped
+# (SIGSTOP) for one that has vanished: its kernel answers, but has no room.
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 7}
+SILENT_MS = 45_000
+SILENT_TICKS = 50  # between two looks for them; a tick is 0.1 s
+TCP_INFO_BYTES = 104  # of Linux's struct tcp_info
+LAST_ACK_RECV = 56  # where in it the ms since an ACK came are
 GRACE = 2  # seconds for open requests after SIGTERM
 
 
@@ -29,6 +37,30 @@ class Server(uvicorn.Server):
         """SIGTERM or SIGINT: /readyz says so at once, attached callers are sent elsewhere."""
         self.application.state.draining = True
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once in a while: ends connections to hosts that have vanished."""
+        if counter % SILENT_TICKS == 0:
+            end_silent([connection.transport for connection in self.server_state.connections])
+        return await super().on_tick(counter)
+
+
+def end_silent(transports: Iterable[asyncio.Transport | None]) -> None:
+    """Ends those whose peers have not acknowledged anything for long, however often they were asked (Linux)."""
+    if not hasattr(socket, "TCP_INFO"):
+        return
+    for transport in transports:
+        if transport is None or transport.is_closing():
+            continue
+        peer = transport.get_extra_info("socket")
+        if is_silent(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)):
+            transport.abort()
+
+
+def is_silent(info: bytes) -> bool:
+    """What TCP_INFO says of a peer that has vanished. One that has no room answers each question for it."""
+    retransmits, probes, (last_ack,) = info[2], info[3], struct.unpack_from("=I", info, LAST_ACK_RECV)
+    return (retransmits > 0 or probes > 1) and last_ack >= SILENT_MS
 
 
 def serve(app: Starlette, host: str, port: int, quiet: bool = False) -> None:

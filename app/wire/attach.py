@@ -11,7 +11,8 @@ Each WebSocket message is one binary frame: a kind (1 byte), a number (8 bytes, 
                      WINDOW          payload: the number up to which the caller has consumed the job's frames
 
 Each side numbers its frames 1, 2, 3 ... So both ends know after a cut what the other has, any coordinator
-process can go on, and nothing is lost or doubled: a frame is stored under its number, once.
+process can go on, and nothing is lost or doubled: a frame is stored under its number, once. What the job has
+not taken is sent again; WINDOW is not, a caller that comes back says anew how far it is.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ STDIN, EOF, SIGNAL, CLOSED, WINDOW = b"I", b"F", b"S", b"C", b"W"
 FROM_JOB = STDOUT + STDERR + EXIT + TAKEN
 FROM_CALLER = STDIN + EOF + SIGNAL + CLOSED + WINDOW
 
-CHUNK = 1 << 16  # bytes of payload in one frame, at most
-WINDOW_BYTES = 1 << 22  # how far the job may be ahead of the caller
+CHUNK = 1 << 18  # bytes of payload in one frame, at most
+WINDOW_BYTES = 1 << 22  # how far the job may be ahead of the caller, as `weight` counts
 STDIN_WINDOW_BYTES = 1 << 20  # how far the caller may be ahead of the job
 HEAD = 9
+KEEPING = 64  # bytes that it costs to keep a frame, beside its payload
 
 
 class BadFrame(Exception):
@@ -68,6 +70,11 @@ def decode(data: bytes) -> tuple[bytes, int, bytes]:
     if len(data) < HEAD:
         raise BadFrame(f"a message of {len(data)} bytes, shorter than a frame's head")
     return data[:1], int.from_bytes(data[1:HEAD], "big"), data[HEAD:]
+
+
+def weight(payload: bytes | memoryview) -> int:
+    """What a frame from the job takes of the window: many small ones fill it too."""
+    return KEEPING + len(payload)
 
 
 def is_sound(kind: bytes, number: int, payload: bytes) -> bool:

@@ -39,6 +39,9 @@ MOVIES = "Movies"  # the root that every worker and every shim on a stage has
 # Answers as ffmpeg does where a worker asks, and does nothing otherwise.
 TRIVIAL = '#!/bin/sh\ncase "$1" in -version) echo "ffmpeg version 0";; esac\n'
 
+# The same for a program that does something when its first argument is -nostdin: what follows this.
+CALLED = '#!/bin/sh\nif [ "$1" != -nostdin ]; then echo "ffmpeg version 0"; exit; fi\n'
+
 T = TypeVar("T")
 
 

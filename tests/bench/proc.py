@@ -39,3 +39,26 @@ def pss(pid: int) -> float:
     """Its proportional set size in MiB. Raises OSError."""
     lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def resident(pid: int) -> float:
+    """Its resident memory in MiB. Raises OSError."""
+    return _status(pid, "VmRSS:")
+
+
+def peak(pid: int) -> float:
+    """The most that its resident memory has been since `forget_peak`, in MiB. Raises OSError."""
+    return _status(pid, "VmHWM:")
+
+
+def forget_peak(pid: int) -> None:
+    """From now on its peak is counted anew. Raises OSError."""
+    (PROC / str(pid) / "clear_refs").write_text("5")
+
+
+def _status(pid: int, name: str) -> float:
+    lines = (PROC / str(pid) / "status").read_text("utf-8", "replace").splitlines()
+    sizes = [int(line.split()[1]) for line in lines if line.startswith(name)]
+    if not sizes:  # a process that has ended has none
+        raise ProcessLookupError(pid)
+    return sizes[0] / 1024

@@ -295,16 +295,18 @@ async def test_both_outputs_wait_and_both_go_on(output: Recorder) -> None:
     assert {kind for _, kind, _ in output.frames[FULL:]} == {STDOUT, STDERR}
 
 
-async def test_many_small_frames_fill_the_window_too(output: Recorder) -> None:
-    caller, small = Caller(output, LEASE), bytes(1000)
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_many_small_frames_fill_the_window_too(output: Recorder, size: int) -> None:
+    caller, small = Caller(output, LEASE), bytes(size)
     writing = asyncio.create_task(_write_for_ever(caller, small))
-    await until(lambda: len(output.frames) * 1000 >= WINDOW_BYTES)
+    weight = attach.weight(small)
+    await until(lambda: len(output.frames) * weight >= WINDOW_BYTES, within=20)
     await settle()
     stored = len(output.frames)
     await settle()
 
     assert len(output.frames) == stored
-    assert stored * 1000 < WINDOW_BYTES + len(CHUNK)
+    assert stored * weight < WINDOW_BYTES + weight
     writing.cancel()
 
 
@@ -374,6 +376,25 @@ async def test_two_outputs_at_once_lose_nothing_on_a_real_server(store: Store) -
     for kind in (STDOUT, STDERR):
         assert [int(entry.data) for entry in entries if entry.kind == kind] == list(range(count))
     assert [entry.number for entry in entries] == list(range(1, 3 * count + 1))
+
+
+async def test_a_server_that_is_full_is_waited_for(store: Store) -> None:
+    caller, redis = Caller(store.output, LEASE), store.redis
+    await redis.config_set("maxmemory", 1)
+    try:
+        writing = asyncio.create_task(caller.write(STDERR, b"picture"))
+        async with asyncio.timeout(5):
+            while True:
+                if "errorstat_OOM" in await redis.info("errorstats"):
+                    break
+                await asyncio.sleep(0.01)
+    finally:
+        await redis.config_set("maxmemory", 0)
+    await asyncio.wait_for(writing, 5)
+    await caller.write(STDERR, b"sound")
+
+    entries = await store.output.receive(LEASE.id, "0-0", 0.0)
+    assert [entry.data for entry in entries] == [b"picture", b"sound"]
 
 
 async def received(read: Callable[[str], Awaitable[list[Entry]]]) -> list[Entry]:
