@@ -391,3 +391,14 @@ def test_the_environment_is_empty_but_for_what_is_allowed() -> None:
     }
 
     assert environment(own, {}, in_sandbox=False) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}
+
+
+def test_a_job_in_a_namespace_has_a_home_of_its_own() -> None:
+    own = {"PATH": "/bin", "HOME": "/h", "TMPDIR": "/t", "LD_LIBRARY_PATH": "/l"}
+
+    assert environment(own, {"env": {"LANG": "C"}}, in_sandbox=True) == {
+        "PATH": "/bin",
+        "HOME": "/run/ffgrid",
+        "LD_LIBRARY_PATH": "/l",
+        "LANG": "C",
+    }
