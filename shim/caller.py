@@ -21,13 +21,32 @@ def is_there(path: str) -> bool:
     return True
 
 
-def leads_out(path: str, config: Config) -> bool:
+def is_same(path: bytes, other: bytes) -> bool:
+    """Whether both names are of one file or directory that is there."""
+    try:
+        return posix.stat(path)[1:3] == posix.stat(other)[1:3]
+    except (OSError, ValueError):
+        return False
+
+
+def leads_out(path: str, config: Config, links: int = 8) -> bool:
     """Whether the file, or the directory it will be in, is behind a link that leads out of every root."""
-    for name in (path, path.rpartition("/")[0] or "."):
+    folder = path.rpartition("/")[0] or "."
+    for name in (path, folder):
         real = _real(name)
         if real:
             return not any(roots.within(real, _real(top) or top) for top in config.roots.values())
+        if links and name == path and (target := _target(path)):  # a link to what is to be written
+            return leads_out(target if target.startswith("/") else f"{folder}/{target}", config, links - 1)
     return False  # it is not there, and ffmpeg will say so
+
+
+def _target(path: str) -> str:
+    """What a link says; "" when it is none."""
+    try:
+        return posix.readlink(path)
+    except (OSError, ValueError):
+        return ""
 
 
 def _real(path: str) -> str:

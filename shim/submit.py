@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii as quoted
 from binascii import hexlify
-from posix import environ, getcwdb, getegid, geteuid, getgroups, isatty, stat, urandom
+from posix import environ, getcwdb, getegid, geteuid, getgroups, isatty, urandom
 
 from app.wire import command, folding, messages, placing, roots
 from shim import caller, stays
@@ -71,10 +71,10 @@ def _cwd(config: Config) -> roots.Folded | None:
     """The working directory folded, or None when it lies outside every root."""
     try:
         path = getcwdb()
-        shown = environ.get(b"PWD", b"")  # the name by which the caller came here, if a link is on the way
-        named = [path, shown] if shown and stat(shown)[1:3] == stat(path)[1:3] else [path]
     except OSError:  # it has been deleted
         return None
+    shown = environ.get(b"PWD", b"")  # the name by which the caller came here, if a link is on the way
+    named = [path, shown] if caller.is_same(shown, path) else [path]
     for text in (name.decode("utf-8", "surrogateescape") for name in named):
         if roots.holder(text, config.roots):
             return roots.fold(text, config.roots)

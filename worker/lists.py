@@ -27,6 +27,7 @@ def localize(ready: Plan, place: Place, view: Mapping[str, str], stem: str) -> P
 
     Raises CannotRun for a list that names a file outside every root.
     """
+    _check_sources(ready)
     argv, copies = list(ready.argv), []
     for index in _lists(ready):
         path = os.path.join(ready.cwd or "/", argv[index + 1].removeprefix("file:"))
@@ -60,6 +61,18 @@ def _lists(ready: Plan) -> Iterator[int]:
             yield index
 
 
+def _check_sources(ready: Plan) -> None:
+    """A list that is no file cannot be looked at. Raises CannotRun."""
+    for index, options in zip(ready.command.inputs, ready.command.input_options, strict=False):
+        url = ready.command.args[index]
+        may_be = options.get("f") in _DEMUXERS or "safe" in options
+        is_plain = "protocol_whitelist" not in options and not url.startswith("data:")
+        if (url == "-" or placing.is_no_file(url)) and not (
+            is_plain and (not may_be or url.startswith("http"))
+        ):
+            raise CannotRun(f"{url[:80]!r} could name any file, which only a worker with a namespace reads")
+
+
 def _is_list(url: str, ready: Plan) -> bool:
     path = os.path.join(ready.cwd or "/", url.removeprefix("file:"))
     try:
@@ -73,9 +86,12 @@ def _text(path: str) -> str:
     """What is in it; nothing if it cannot be read, which ffmpeg will say."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read(LIMIT)
+            text = file.read(LIMIT + 1)
     except OSError:
         return ""
+    if len(text) > LIMIT:
+        raise CannotRun(f"{os.path.basename(path)!r} is larger than {LIMIT} bytes, which no list is")
+    return text
 
 
 def _renamed(text: str, here: Mapping[str, str], there: Mapping[str, str], name: str) -> str:

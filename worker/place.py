@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import string
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from app.wire import roots
@@ -71,9 +71,9 @@ class Places:
         """Ends the namespaces and removes the aliases."""
         self._sandboxes.close()
         if self._folder:
-            for path in self._aliases.values():
-                Path(path).unlink(missing_ok=True)
-            os.rmdir(self._folder)
+            shutil.rmtree(
+                self._folder, ignore_errors=True
+            )  # the aliases, and what jobs have left beside them
             self._folder = None
 
     def _try(self, mode: str) -> str:

@@ -57,15 +57,15 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, plac
         raise CannotRun(f"this worker has no {spec['binary']}")
     args, cwd = _unfolded(spec, place.view, as_written=place.sandbox is not None)
     real_args, real_cwd = _unfolded(spec, machine.roots)
-    read, real = command.read(spec["binary"], args), command.read(spec["binary"], real_args)
+    read = command.read(spec["binary"], args)
     if real_cwd is not None and not os.path.isdir(real_cwd):
         raise CannotRun(f"there is no directory {cwd}")
     if place.sandbox is None:
-        _check(real, spec, real_cwd, machine.roots)
+        _check(read, spec, cwd, place.view, machine.roots)
     is_atomic = not spec["in_place"] and command.kind(read) == "atomic"
-    renames = _renames(read, job_id, attempt) if is_atomic else {}
-    here = _renames(real, job_id, attempt) if is_atomic else {}
-    earlier = [_renames(real, job_id, before) for before in range(1, attempt)] if is_atomic else []
+    renames = _renames(read, job_id, attempt, args) if is_atomic else {}
+    here = _renames(read, job_id, attempt, real_args) if is_atomic else {}
+    earlier = [_renames(read, job_id, before, real_args) for before in range(1, attempt)] if is_atomic else []
     return Plan(
         argv=[program, *(renames.get(index, text) for index, text in enumerate(args))],
         command=read,
@@ -105,27 +105,36 @@ def _unfolded(
         raise CannotRun(f"this worker has no root {missing.args[0]!r}") from None
 
 
-def _check(read: Command, spec: dict[str, Any], cwd: str | None, mapped: Mapping[str, str]) -> None:
-    """The second look at what a coordinator has let through: files lie in roots, links do not lead out."""
+def _check(
+    read: Command, spec: dict[str, Any], cwd: str | None, view: Mapping[str, str], mapped: Mapping[str, str]
+) -> None:
+    """The second look at what a coordinator has let through: files lie in roots, links do not lead out.
+
+    `view` is what the command calls each root, `mapped` where it is.
+    """
     for index in placing.strays(read, spec["args"], spec["cwd"], os.path.exists):
         raise CannotRun(f"{read.args[index]!r} lies outside every root")
     real = {name: os.path.realpath(top) for name, top in mapped.items()}
     named = [index for index, folded in enumerate(spec["args"]) if roots.names([folded])]
-    texts = [read.args[index] for index in sorted({*named, *placing.files(read)})]
+    texts = [read.args[index] for index in placing.files(read)]
     texts = [text for text in texts if text.startswith(("/", "file:")) or ":" not in text]
-    for text in [*texts, *([cwd] if cwd else [])]:
+    within = [path for at in named for path in placing.paths(read.args[at]) if roots.holder(path, view)]
+    for text in [*texts, *within, *([cwd] if cwd else [])]:
         if roots.holder(os.path.realpath(_path(text, cwd)), real) is None:
             raise CannotRun(f"{text!r} leads out of its root through a link")
 
 
-def _renames(read: Command, job_id: str, attempt: int) -> dict[int, str]:
-    """For each output, a name of this attempt in the same directory with the same suffix."""
+def _renames(read: Command, job_id: str, attempt: int, args: Sequence[str]) -> dict[int, str]:
+    """For each output, a name of this attempt in the same directory with the same suffix.
+
+    `args` are the arguments of `read`, or the same ones with other paths of the roots.
+    """
     named = {}
     for index in command.output_files(read):
-        folder, name = os.path.split(read.args[index])
+        folder, name = os.path.split(args[index])
         suffix = name[name.rfind(".") :] if "." in name else ""  # as ffmpeg finds it: ".mkv" is a suffix too
         named[index] = os.path.join(folder, f"{PREFIX}{job_id}-{attempt}-{index}{suffix}")
-        if not folder and read.args[index].startswith("file:"):
+        if not folder and args[index].startswith("file:"):
             named[index] = "file:" + named[index]
     return named
 

@@ -4,8 +4,9 @@
     nsenter --target PID --mount ... ffmpeg ...           enters it: 1.5 ms, and ffmpeg is our own child, so that
                                                           its signals and its exit status are exact
 
-Works as root, and without root where user namespaces are allowed. The holder ends with this process: it reads
-from a pipe that the kernel closes.
+A job is in a user namespace too, also one of root: else it could go through /proc/PID/root of any process of
+its user into this host's files. Works as root, and without root where user namespaces are allowed. The holder
+ends with this process: it reads from a pipe that the kernel closes.
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ class Sandbox:
     def __init__(self, binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> None:
         """`binds`: (path here, path in the namespace). Blocks some milliseconds. Raises NoSandbox."""
         bwrap, self._nsenter = _tool("bwrap", "bubblewrap"), _tool("nsenter", "util-linux")
+        self._env, is_root = _tool("env", "coreutils"), os.geteuid() == 0
         reader, writer = os.pipe()
         command = [
             bwrap,
             *_mounts(binds, programs),
             "--info-fd",
             str(writer),
+            *(("--cap-add", "CAP_SYS_ADMIN", _tool("unshare", "util-linux"), "--user") if is_root else ()),
             "--",
             "/bin/sh",
             "-c",
@@ -78,12 +81,17 @@ class Sandbox:
             self.close()
             raise NoSandbox(why or "bubblewrap ended without a word")
         self._pid = json.loads(said)["child-pid"]
+        try:
+            if is_root:
+                _map_all(self._pid)
+        except OSError as error:
+            self.close()
+            raise NoSandbox(f"cannot give it our users: {error.strerror}") from None
 
     def enter(self, cwd: str) -> tuple[str, ...]:
         """What to put before a command, so that it runs inside, in this directory."""
-        user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
-        where = f"/proc/{self._pid}"
-        return (self._nsenter, "--target", str(self._pid), *user, "--mount", f"--wd={where}/root{cwd}", "--")
+        there = ("--target", str(self._pid), "--user", "--preserve-credentials", "--mount")
+        return (self._nsenter, *there, "--", self._env, f"--chdir={cwd}")  # inside: a link here may lead out
 
     def is_alive(self) -> bool:
         """Whether it can still be entered."""
@@ -107,11 +115,14 @@ class Sandboxes:
 
     async def get(self, view: Mapping[str, str], mapped: Mapping[str, str]) -> Sandbox:
         """The one in which the roots that this host has (`mapped`) lie where `view` says. Raises NoSandbox."""
-        binds = binds_of(view, mapped)
+        binds = binds_of(view, mapped, self._programs)
         key = tuple((here, there, _identity(here)) for here, there in binds)
         async with self._lock:
             found = self._ready.pop(key, None)
-            if found is None or not found.is_alive():
+            if found and not found.is_alive():
+                found.close()
+                found = None
+            if found is None:
                 found = await asyncio.to_thread(Sandbox, binds, self._programs)
             self._ready[key] = found
             while len(self._ready) > HELD:
@@ -124,22 +135,31 @@ class Sandboxes:
             self._ready.popitem()[1].close()
 
 
-def binds_of(view: Mapping[str, str], mapped: Mapping[str, str]) -> list[tuple[str, str]]:
+def binds_of(
+    view: Mapping[str, str], mapped: Mapping[str, str], programs: Iterable[str] = ()
+) -> list[tuple[str, str]]:
     """(path here, path in the namespace) of each root, the outer ones first.
 
     Raises NoSandbox for a place that is no plain path or that would hide what programs need.
     """
+    taken = (*_RESERVED, *_parts(programs))
     for path in view.values():
-        if not path.startswith("/") or path == "/" or "." in path.split("/") or ".." in path.split("/"):
+        if path[:1] != "/" or path[:2] in ("/", "//") or path != os.path.normpath(path):
             raise NoSandbox(f"its caller has a root at {path!r}")
-        if any(_overlaps(path, taken) for taken in _RESERVED):
+        if any(_overlaps(path, one) for one in taken):
             raise NoSandbox(f"its caller has a root at {path}, where programs are")
     both = [(mapped[name], path) for name, path in view.items() if name in mapped]
-    return sorted(both, key=lambda bind: (bind[1].count("/"), bind[1]))
+    binds = sorted(both, key=lambda bind: (bind[1].count("/"), bind[1]))
+    for at, (_, there) in enumerate(binds):
+        around = [bind for bind in binds[:at] if there.startswith(f"{bind[1]}/")]
+        if around and _is_linked(around[-1][0], there[len(around[-1][1]) :]):
+            raise NoSandbox(f"its caller has a root at {there}, which is behind a link here")
+    return binds
 
 
 def _mounts(binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> list[str]:
-    mounts: list[tuple[list[str], str]] = []  # options and where
+    memory = ["--perms", "1777", "--size", SCRATCH, "--tmpfs"]
+    mounts = [(memory, path) for path in MEMORY]  # options and where; these first: a program may lie there
     for path in SYSTEM:
         linked = os.path.islink(path)
         mounts.append((["--symlink", os.readlink(path)] if linked else ["--ro-bind-try", path], path))
@@ -148,7 +168,6 @@ def _mounts(binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> list[s
     for path in (device for name in DEVICES for device in sorted(glob(f"/dev/{name}"))):
         mounts.append((["--dev-bind-try", path], path))
     mounts += [(["--symlink", target], path) for path, target in _LINKS.items()]
-    mounts += [(["--perms", "1777", "--size", SCRATCH, "--tmpfs"], path) for path in MEMORY]
     mounts += [(["--bind", here], there) for here, there in binds]
     words = [word for options, path in mounts for word in (*options, path)]
     return [*_directories(path for _, path in mounts), *words, "--remount-ro", "/"]
@@ -175,6 +194,21 @@ def _parts(programs: Iterable[str]) -> list[str]:
             if os.path.basename(folder) == "bin":
                 found += [f"{top}/{name}" for name in ("lib", "lib64", "share")]
     return [path for path in found if not _is_systems(path)]
+
+
+def _is_linked(top: str, below: str) -> bool:
+    """Whether a link is on the way: bubblewrap would follow it when it makes the place for a mount."""
+    here = os.path.realpath(top)
+    return os.path.realpath(here + below) != here + below
+
+
+def _map_all(pid: int) -> None:
+    """Gives the process's new user namespace each user and group of ours, under its own number."""
+    for kind in ("uid_map", "gid_map"):
+        with open(f"/proc/self/{kind}") as ours:
+            lines = [f"{line.split()[0]} {line.split()[0]} {line.split()[2]}" for line in ours]
+        with open(f"/proc/{pid}/{kind}", "w") as file:
+            file.write("\n".join(lines))
 
 
 def _overlaps(path: str, taken: str) -> bool:

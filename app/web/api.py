@@ -204,6 +204,10 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
 
 
 def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) -> Stored:
+    if roots.names(spec["view"].values()):
+        raise Problem(
+            422, "invalid", "view: a path names a root, expected the directory on the client's host"
+        )
     if spec["cwd"] is not None and placing.is_outside(spec["cwd"], None):
         raise Problem(422, "outside-roots", "cwd: the directory lies outside every root")
     named = roots.names([*spec["args"], spec["cwd"] or ""])

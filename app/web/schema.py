@@ -16,7 +16,7 @@ Key = Annotated[
 RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\n)")]
 _VARIABLES = f"of {', '.join(ENVIRONMENT)}: at most {VALUE_LIMIT} characters each"
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-UserId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+UserId = Annotated[int, msgspec.Meta(ge=0, lt=(1 << 32) - 1)]  # the last one means "the same as now"
 
 
 class Piece(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -22,7 +22,7 @@ WORDS = frozenset(
     """metadata headers user_agent disposition referer cookies program map_metadata http_proxy tag vtag atag stag
     hls_base_url segment_list_entry_prefix""".split()
 )
-BEFORE = frozenset(" \t\n\\:='\"|,;@[]()")  # what a path inside an argument follows
+BEFORE = frozenset(" \t\n\r\\:='\"|,;@[]()")  # what a path inside an argument follows
 ENDS = frozenset("'\"|,;:]\\")  # what may end it; a space or a parenthesis may be part of a name
 _AS_STEPS = {**dict.fromkeys(map(ord, BEFORE), "/"), ord("'"): "", ord("\\"): ""}
 
@@ -95,6 +95,8 @@ def _end_spelled(text: str, at: int, top: str) -> int:
             end += 1
         if text[end : end + 1] != character:
             return 0
+        end += 1
+    while top[-1] in "'\\" and text[end : end + 1] in ("'", "\\"):
         end += 1
     written = text[at:end]
     return end if all(written.count(one) >= top.count(one) for one in "'\\") else 0

@@ -400,3 +400,14 @@ def test_a_caller_says_some_of_a_jobs_environment():
     made = environment(own, asked, in_sandbox=False)
 
     assert made == {"PATH": "/bin", "TZ": "Asia/Tokyo", "AMD_DEBUG": "noefc"}
+
+
+def test_a_job_in_a_namespace_has_a_home_of_its_own() -> None:
+    own = {"PATH": "/bin", "HOME": "/h", "TMPDIR": "/t", "LD_LIBRARY_PATH": "/l"}
+
+    assert environment(own, {"TZ": "UTC"}, in_sandbox=True) == {
+        "PATH": "/bin",
+        "HOME": "/run/ffgrid",
+        "LD_LIBRARY_PATH": "/l",
+        "TZ": "UTC",
+    }
