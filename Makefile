@@ -20,17 +20,20 @@ DEMO   := $(VENV)/demo.stamp
 DEV    := $(VENV)/dev.stamp
 FFMPEG := $(VENV)/ffmpeg.stamp
 
-.PHONY: help demo test bench lint lock clean system
+.PHONY: help demo test conformance bench lint lock clean system
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(DEMO) $(if $(shell command -v ffmpeg 2>/dev/null),,$(FFMPEG)) ## install, then run ffgrid with all its parts on this machine
 	@$(BIN)/ffgrid demo $(ARGS)
 
 test: $(DEV) system ## install, then run the whole test suite
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest $(ARGS)
+
+conformance: $(DEV) system ## run each case of docs/conformance.md by the real ffmpeg and through a farm; print a table
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.whole.conformance $(ARGS)
 
 bench: $(DEV) system ## measure: latencies, throughput, recovery
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench $(ARGS)

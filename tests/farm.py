@@ -4,6 +4,8 @@
     <folder>/client/<ROOT>/      free ports, one Redis  <folder>/workerside/<ROOT>/
     the same directory, which the worker reaches through another path
 
+In a farm that is `apart` the workers have a mount namespace of their own, where the client's path is empty.
+
 `with Farm(folder, redis_url) as farm` ends every process that it has started, by its id.
 """
 
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +34,9 @@ from tests.conftest import start_server
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
 ROOT_NAME = "Media"
 FFGRID = str(Path(sys.executable).with_name("ffgrid"))
+
+# $1 the client's directory, $2 where the worker has it; the rest is the worker.
+APART = 'mount --bind "$1" "$2" && mount -t tmpfs none "$1" && shift 2 && exec "$@"'
 
 T = TypeVar("T")
 
@@ -109,11 +114,15 @@ class Farm:
     redis_kind: str = "valkey"
     redis_options: tuple[str, ...] = ()
     proxy: str = ""  # the one address that clients know, if there is a proxy
+    apart: bool = False
 
     def __post_init__(self) -> None:
         (self.folder / "client" / ROOT).mkdir(parents=True)
         (self.folder / "home").mkdir()
-        (self.folder / "workerside").symlink_to(self.folder / "client")
+        if self.apart:
+            (self.folder / "workerside").mkdir()
+        else:
+            (self.folder / "workerside").symlink_to(self.folder / "client")
         self.key_file = self.add_key("cli", "admin")
 
     @classmethod
@@ -124,13 +133,14 @@ class Farm:
         webs: int = 2,
         workers: int = 1,
         options: tuple[str, ...] = (),
+        apart: bool = False,
     ) -> Farm:
         """A farm with a server of its own ("redis" or "valkey"), ready to be used."""
         (folder / "redis").mkdir(parents=True)
         server, url = start_server(kind, folder / "redis", *options)
         redis = Process(server, folder / "redis" / "log")
         try:
-            farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options)
+            farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options, apart=apart)
         except BaseException:
             redis.kill()
             raise
@@ -220,7 +230,7 @@ class Farm:
             **(env or {}),
         }
         log = self.folder / f"{worker_id}-{len(self.workers)}.log"
-        worker = Worker(self._spawn(["worker"], environ, log), log, worker_id)
+        worker = Worker(self._spawn(["worker"], environ, log, self._apart()), log, worker_id)
         self.workers.append(worker)
         self._until_ready(worker, lambda: self._has_registered(worker))
         return worker
@@ -325,10 +335,19 @@ class Farm:
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
-    def _spawn(self, args: list[str], environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    def _apart(self) -> list[str]:
+        """What starts a program in the workers' own mount namespace; it keeps the process id."""
+        if not self.apart:
+            return []
+        folders = [str(self.folder / "client"), str(self.folder / "workerside")]
+        return [*own_mounts(), "sh", "-c", APART, "sh", *folders]
+
+    def _spawn(
+        self, args: list[str], environ: dict[str, str], log: Path, before: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
         with log.open("wb") as file:
             return subprocess.Popen(
-                [FFGRID, *args],
+                [*before, FFGRID, *args],
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -348,6 +367,16 @@ class Farm:
             return b"slots" in worker.log.read_bytes()
         known = self.json("workers")["workers"]
         return any(one["id"] == worker.id and one["pid"] == worker.pid for one in known)
+
+
+def own_mounts() -> list[str]:
+    """The command that gives a program a mount namespace of its own. Fails the test where there is none."""
+    for command in (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]):
+        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    raise AssertionError(
+        "this system lets nobody make a mount namespace: run it as root, or allow user namespaces"
+    )
 
 
 def free_port() -> int:
