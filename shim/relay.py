@@ -33,6 +33,7 @@ RELAYED = (
     *(_signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGXCPU),
 )
 LOOK_MS = 300.0  # between two looks whether a terminal has become ours: a shell does not tell who runs
+HARD = 123  # ffmpeg's exit status after the fourth signal
 FINAL = (401, 403, 404, 409, 422)  # answers that another try will not change
 
 
@@ -235,7 +236,9 @@ class Relay:
             if self._unread >= WINDOW_EVERY:
                 self._unread = 0
                 self._say(attach.WINDOW, attach.pack(number))
-        return None
+        last = attach.Exit.decode(bytes(self._come[-1][2])) if self._complete else None
+        # Who is killed, or gives up, does not wait for a reader either.
+        return last if last and (last.signal or last.code == HARD) else None
 
     def _print(self, kind: bytes, data: memoryview) -> memoryview:
         """What the reader has no room for. That a reader is gone the job hears."""

@@ -82,10 +82,11 @@ class Caller:
         self._ahead = 0
         self._room = asyncio.Event()
         self._order = asyncio.Lock()
+        self._ended = False
 
     async def write(self, kind: bytes, data: bytes) -> None:
-        """Sends bytes; waits while the caller is a whole window behind."""
-        while self._ahead >= attach.WINDOW_BYTES:
+        """Sends bytes; waits while the caller is a whole window behind and there may be much more."""
+        while self._ahead >= attach.WINDOW_BYTES and not self._ended:
             self._room.clear()
             await self._room.wait()
         await self._send(kind, data)
@@ -96,6 +97,11 @@ class Caller:
             self._ahead -= self._sent.popleft()[1]
         self._room.set()
         await self._output.free(self._id, number)
+
+    def end(self) -> None:
+        """The process has ended: what is left in its pipes is little, and goes however far the caller is."""
+        self._ended = True
+        self._room.set()
 
     async def took(self, number: int) -> None:
         """The job has taken the caller's frames up to this one."""

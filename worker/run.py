@@ -164,6 +164,8 @@ class Run:
             )
         try:
             status = await child.wait()
+            if self._caller:
+                self._caller.end()
             await self._emptied(pumps)
         finally:
             if inbound:

@@ -158,8 +158,8 @@ def binds_of(
 
 
 def _mounts(binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> list[str]:
-    memory = ["--perms", "1777", "--size", SCRATCH, "--tmpfs"]
-    mounts = [(memory, path) for path in MEMORY]  # options and where; these first: a program may lie there
+    memory = [(["--perms", "1777", "--size", SCRATCH, "--tmpfs"], path) for path in MEMORY]
+    mounts: list[tuple[list[str], str]] = []  # options and where
     for path in SYSTEM:
         linked = os.path.islink(path)
         mounts.append((["--symlink", os.readlink(path)] if linked else ["--ro-bind-try", path], path))
@@ -169,15 +169,16 @@ def _mounts(binds: Sequence[tuple[str, str]], programs: Iterable[str]) -> list[s
         mounts.append((["--dev-bind-try", path], path))
     mounts += [(["--symlink", target], path) for path, target in _LINKS.items()]
     mounts += [(["--bind", here], there) for here, there in binds]
-    words = [word for options, path in mounts for word in (*options, path)]
-    return [*_directories(path for _, path in mounts), *words, "--remount-ro", "/"]
+    # What is in memory comes first: a program, or a root, may lie there.
+    return [*_in_directories(memory), *_in_directories(mounts), "--remount-ro", "/"]
 
 
-def _directories(targets: Iterable[str]) -> list[str]:
-    """The directories above what is mounted. Made by the way, they would be root's alone."""
-    above = {str(parent) for path in targets for parent in Path(path).parents}
-    kept = [path for path in sorted(above) if path != "/" and not _is_systems(path)]
-    return [word for path in kept for word in ("--perms", "0755", "--dir", path)]
+def _in_directories(mounts: Sequence[tuple[list[str], str]]) -> list[str]:
+    """The words for these mounts and the directories above. Made by the way, those would be root's alone."""
+    above = {str(parent) for _, path in mounts for parent in Path(path).parents}
+    kept = [path for path in sorted(above) if path not in ("/", *MEMORY) and not _is_systems(path)]
+    made = [word for path in kept for word in ("--perms", "0755", "--dir", path)]
+    return made + [word for options, path in mounts for word in (*options, path)]
 
 
 def _is_systems(path: str) -> bool:

@@ -100,7 +100,7 @@ def _urls(text: str, options: dict[str, str]) -> list[str]:
 
 
 def _is_outside(url: str, cwd: roots.Folded | None) -> bool:
-    path = url.removeprefix("file:")
+    path = _path(url)
     if path.startswith(_ROOT):
         return _leaves(path[1:])
     if _ROOT in path:
@@ -124,7 +124,7 @@ def _globs_up(url: str, options: dict[str, str]) -> bool:
 
 def _is_value_outside(text: str, cwd: roots.Folded | None) -> bool:
     """The same for an option's value, which may be anything: only what looks like a path is taken for one."""
-    path = text.removeprefix("file:")
+    path = _path(text)
     if path.startswith(_ROOT):
         return _leaves(path[1:].partition("|")[0])
     return (path.startswith("/") and not is_no_file(path)) or (path.startswith("../") and _climbs(path, cwd))
@@ -187,6 +187,12 @@ def is_no_file(url: str) -> bool:
 def _is_address(url: str) -> bool:
     scheme, separator, _ = url.partition("://")
     return bool(separator) and scheme.isalnum() and scheme not in _LOCAL
+
+
+def _path(url: str) -> str:
+    """The path of a url that may be a file's; slashes before a root change nothing."""
+    path = url.removeprefix("file:")
+    return path.lstrip("/") if path.lstrip("/").startswith(_ROOT) else path
 
 
 def _marked(folded: roots.Folded) -> str:

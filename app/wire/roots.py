@@ -59,11 +59,13 @@ def parse(text: str) -> dict[str, str]:
 def fold(text: str, roots: Mapping[str, str]) -> Folded:
     """One argument with its root replaced by the root's name, if it is a path inside one.
 
-    `/path` and `file:/path` are paths. The longest matching root wins; a path that climbs out of its root
-    with `..` is not inside it.
+    `/path`, `//path` and `file:///path` are paths. The longest matching root wins; a path that climbs out of its
+    root with `..` is not inside it.
     """
-    prefix = "file:" if text.startswith("file:") else ""
-    path = text[len(prefix) :]
+    path = text.removeprefix("file:")
+    if path.startswith("//"):  # the same file as with one slash
+        path = "/" + path.lstrip("/")
+    prefix = text[: len(text) - len(path)]
     name = holder(path, roots)
     if name is None:
         return _plain(text)
