@@ -26,6 +26,7 @@ from worker import pipe
 from worker.plan import Plan
 
 # Of root's powers a job of root keeps those about files.
+_CAP_SETPCAP = 1 << 8
 _FILE_POWERS = "-all,+chown,+dac_override,+dac_read_search,+fowner,+fsetid"
 
 
@@ -149,7 +150,7 @@ def _tie(ready: Plan) -> tuple[str, ...]:
     if _setpriv is None:
         return ()
     words = [_setpriv, "--pdeathsig", "KILL"]
-    if ready.enter:
+    if ready.enter or _may_give_up():
         words += ["--no-new-privs", "--inh-caps=-all", f"--bounding-set={_FILE_POWERS}"]
     if ready.user and os.geteuid() == 0:
         user, group, *others = ready.user
@@ -157,6 +158,16 @@ def _tie(ready: Plan) -> tuple[str, ...]:
         words += ["--reuid", str(user), "--regid", str(group)]
         words += ["--groups", groups] if groups else ["--clear-groups"]
     return (*words, "--")
+
+
+@functools.cache
+def _may_give_up() -> bool:
+    """Whether this process is root with the power to give up powers."""
+    if os.geteuid() != 0 or not os.path.exists("/proc/self/status"):
+        return False
+    with open("/proc/self/status") as file:
+        powers = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(powers, 16) & _CAP_SETPCAP)
 
 
 @functools.cache

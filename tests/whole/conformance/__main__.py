@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.conformance.checklist import ITEMS, MODES, item_of
+from tests.whole.conformance.harness import ALL_MODES
 
 WORST_LAST = ("local", "ok", "FAILED")
 
@@ -22,6 +23,10 @@ class Table:
 
     def __init__(self) -> None:
         self._went: dict[tuple[str, str], str] = {}
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Asks for every item in every mode."""
+        config.stash[ALL_MODES] = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A report on a phase of a test; the last one says where its calls ran."""

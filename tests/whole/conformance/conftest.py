@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.farm import Farm
-from tests.whole.conformance.checklist import MODES
-from tests.whole.conformance.harness import Pair, real
+from tests.whole.conformance.checklist import ABOUT_FILES, MODES, item_of
+from tests.whole.conformance.harness import ALL_MODES, Pair, real
 
 SLOTS = 12
 NUMBERS = itertools.count(1)  # no two cases have one folder
@@ -21,7 +21,15 @@ FILM = [
 ]
 
 
-@pytest.fixture(scope="session", params=MODES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each mode; one, where every mode would show the same and nobody asks for all of them."""
+    if "mode" in metafunc.fixturenames:
+        differs = item_of(metafunc.function.__name__) in ABOUT_FILES
+        modes = MODES if differs or ALL_MODES in metafunc.config.stash else MODES[:1]
+        metafunc.parametrize("mode", modes, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def mode(request: pytest.FixtureRequest) -> str:
     """How the worker gives ffmpeg the caller's files: a mount namespace, or rewritten arguments."""
     return str(request.param)

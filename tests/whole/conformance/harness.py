@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
+import pytest
 from redis import Redis
 
 from app.state.keys import Keys
@@ -39,6 +40,7 @@ from tests.whole.tools import ffmpegs
 
 T = TypeVar("T")
 
+ALL_MODES = pytest.StashKey[bool]()  # set by `make conformance`
 FARM, LOCAL, ANYWHERE = "farm", "local", "anywhere"  # where a case's calls have to run
 
 SOURCE = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=25"]  # endless; RAW_SECOND bytes a second as rgb24
