@@ -9,10 +9,11 @@ import _socket
 from posix import urandom
 from time import monotonic, time
 
-from app.wire import signing, websocket
+from app.wire import signing
 
 TYPES = False
 if TYPES:
+    from collections.abc import Callable
     from typing import Protocol
 
     from app.wire.keyfile import Key
@@ -56,10 +57,16 @@ class Connection:
         self.socket = self._connect()
         self._rest = b""
 
-    def request(self, method: str, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """A signed request: status, headers (lower case), body. Raises Unreachable."""
+    def request(
+        self, method: str, target: str, body: bytes, meanwhile: Callable[[], object] = bool
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A signed request: status, headers (lower case), body. `meanwhile` runs before the answer is read.
+
+        Raises Unreachable.
+        """
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         self._send(method, target, body, headers)
+        meanwhile()
         status, answered = self._head()
         return status, answered, self._body(answered)
 
@@ -68,6 +75,8 @@ class Connection:
 
         Raises Refused when the coordinator says no, Unreachable when it says nothing.
         """
+        from app.wire import websocket  # the relay has loaded it by now
+
         headers, accept = websocket.handshake_headers(urandom(16))
         self._send("GET", target, b"", headers)
         status, answered = self._head()

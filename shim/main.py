@@ -10,11 +10,10 @@ import posix
 import sys
 from time import sleep
 
-from app.wire import attach, messages
+from app.wire import messages
 from shim import caller
 from shim.config import SPOOL, BadConfig, Config, load
 from shim.connection import Connection, Refused, Unreachable
-from shim.relay import Lost, Relay, Withdrawn
 from shim.start import cache_folder
 from shim.submit import Stays, submission
 
@@ -25,7 +24,9 @@ if TYPES:
     from collections.abc import Callable, Mapping
     from typing import NoReturn
 
+    from app.wire import attach
     from shim.recording import Recording
+    from shim.relay import Relay, Withdrawn
 
     Remember = Callable[[Mapping[str, str]], Recording]
 
@@ -47,6 +48,8 @@ def main(binary: str, baked: Mapping[str, str], remember: Remember | None = None
         _stay(binary, args, local, cache, str(stays), config)
     except Refused as refused:
         _stay(binary, args, local, cache, refused.sentence(), config)
+    from shim.relay import Lost, Withdrawn  # loaded by now
+
     try:
         ending = relay.run()
     except Lost as lost:
@@ -70,6 +73,8 @@ def _keep_places() -> None:
 def _send_away(binary: str, args: list[str], config: Config, remember: Remember | None) -> Relay:
     body, read = submission(binary, args, config)
     connection, job_id, headers = _submitted(body, config)
+    from shim.relay import Relay
+
     has_stdin = read.reads_stdin and caller.stdin() != "none"
     relay = Relay(connection, config, job_id, has_stdin, read.listens)
     relay.recording = remember(headers) if remember else None
@@ -89,7 +94,7 @@ def _submitted(body: bytes, config: Config) -> tuple[Connection, str, dict[str, 
             connection = None
             try:
                 connection = Connection(url, config.key)
-                status, headers, answer = connection.request("POST", messages.JOBS, body)
+                status, headers, answer = connection.request("POST", messages.JOBS, body, _load_relay)
             except Unreachable as error:
                 why, may_have = str(error), may_have or connection is not None
                 continue
@@ -107,6 +112,11 @@ def _submitted(body: bytes, config: Config) -> tuple[Connection, str, dict[str, 
             break
         sleep(wait)
     raise Unreachable(why)
+
+
+def _load_relay() -> None:
+    """While the coordinator thinks: half of what a call loads is not needed before."""
+    import shim.relay  # noqa: F401
 
 
 def _tell_of_fallbacks(config: Config) -> None:

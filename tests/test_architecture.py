@@ -53,7 +53,7 @@ TOO_HEAVY = """
 """
 
 # What the stand-in loads besides `shim.main`, before it or on the way.
-LATER = ("shim.start", "shim.questions", "shim.answers", "shim.recording", "shim.fleet")
+LATER = ("shim.start", "shim.relay", "shim.questions", "shim.answers", "shim.recording", "shim.fleet")
 
 FUNCTION_LINES, FILE_LINES, SCRIPT_LINES = 45, 320, 100
 

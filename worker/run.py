@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from app.guard import Guard
 from app.state.connect import UNREACHABLE, RedisError, stop
@@ -124,10 +125,11 @@ class Run:
             return refused(f"cannot start {error.filename or 'it'}: {error.strerror}")
 
     async def _execute(self, ready: Plan, place: Place) -> Outcome:
+        if ready.awaits_stdin:
+            with suppress(RedisError):  # it comes later then
+                await self._output.receive_in(self.lease.id, "0-0", STDIN_SECONDS)
         if self._stopping:
             return of_status(-signal.SIGKILL, cancelled=True)
-        if ready.awaits_stdin:
-            await self._output.receive_in(self.lease.id, "0-0", STDIN_SECONDS)
         child = spawn(ready, self._guard)
         self._child = child
         child.yield_to_others(ready.nice)
