@@ -9,7 +9,6 @@ from __future__ import annotations
 from posix import O_RDONLY, close, environ, getpriority, open, read
 
 from app.wire import keyfile, roots
-from shim.start import cache_folder
 
 TYPES = False
 if TYPES:
@@ -56,8 +55,8 @@ class Config:
         self.cache = cache
 
 
-def load(baked: Mapping[str, str]) -> Config:
-    """Reads it. Raises BadConfig."""
+def load(baked: Mapping[str, str], cache: str = "") -> Config:
+    """Reads it; `cache` is a folder for small files. Raises BadConfig."""
     urls = _setting("url", baked).replace(",", " ").split()
     if not urls:
         raise BadConfig("no coordinator is configured: set FFGRID_URL, or run `ffgrid shim install` again")
@@ -71,7 +70,7 @@ def load(baked: Mapping[str, str]) -> Config:
             _setting("lane", baked) or ("low" if nice else "live"),
             _seconds(_setting("wait", baked)),
             nice,
-            cache_folder(baked),
+            cache,
         )
     except (keyfile.BadKeyFile, roots.BadRoots) as error:
         raise BadConfig(str(error)) from None

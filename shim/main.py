@@ -14,7 +14,6 @@ from app.wire import messages
 from shim import caller
 from shim.config import SPOOL, BadConfig, Config, load
 from shim.connection import Connection, Refused, Unreachable
-from shim.start import cache_folder
 from shim.submit import Stays, submission
 
 AGAIN = (0.1, 0.3, 0.6)  # seconds before a submission without a clear answer is sent again
@@ -31,13 +30,18 @@ if TYPES:
     Remember = Callable[[Mapping[str, str]], Recording]
 
 
-def main(binary: str, baked: Mapping[str, str], remember: Remember | None = None) -> NoReturn:
-    """A call in earnest. `remember` makes what listens to it, of the answer's headers, once it is accepted."""
+def main(
+    binary: str, baked: Mapping[str, str], remember: Remember | None = None, cache: str = ""
+) -> NoReturn:
+    """A call in earnest. `remember` makes what listens to it, of the answer's headers, once it is accepted.
+
+    `cache` is a folder for small files, or "".
+    """
     args = sys.argv[1:]
     _keep_places()
-    local, cache = baked.get("local", ""), cache_folder(baked)
+    local = baked.get("local", "")
     try:
-        config = load(baked)
+        config = load(baked, cache)
     except BadConfig as error:
         _stay(binary, args, local, cache, str(error))
     try:

@@ -26,7 +26,7 @@ KEYS_SECONDS = 1.0  # how long a caller that may ask for the keys has to close i
 def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
     """The launcher's one call."""
     remember = None
-    folder, args = cache_folder(baked), sys.argv[1:]
+    folder, args = _folder(baked), sys.argv[1:]
     if folder and (binary == "ffprobe" or "-i" not in args or _SOURCE in " ".join(args)):
         from shim.questions import question
 
@@ -35,10 +35,10 @@ def main(binary: str, baked: Mapping[str, str]) -> NoReturn:
             remember = _answer(folder, asked, baked)
     from shim.main import main as call  # everything else, which takes longer than most answers
 
-    call(binary, baked, remember)
+    call(binary, baked, remember, folder)
 
 
-def cache_folder(baked: Mapping[str, str]) -> str:
+def _folder(baked: Mapping[str, str]) -> str:
     """Where answers are kept; "" for nowhere. Nothing is kept relative to wherever the caller is."""
     named = posix.environ.get(b"FFGRID_CACHE")
     folder = baked.get("cache", "") if named is None else named.decode("utf-8", "surrogateescape")
