@@ -20,7 +20,7 @@ import pytest
 from app.state.clients import OVERLAP, Master
 from app.web.main import API
 from app.wire import signing
-from app.wire.messages import BODY_LIMIT, JOBS, WORKERS, job_path
+from app.wire.messages import BODY_LIMIT, FALLBACKS, FLEET, JOBS, WORKERS, job_path
 from tests.farm import until
 from tests.web.conftest import (
     NOBODY,
@@ -732,8 +732,13 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("GET", JOBS + "/{job_id}"): (200, 200, 403, 401),
     ("GET", JOBS + "/{job_id}/log"): (200, 200, 403, 401),
     ("POST", JOBS + "/{job_id}/cancel"): (200, 200, 403, 401),
+    ("POST", JOBS + "/{job_id}/pause"): (409, 409, 403, 401),  # it is queued
+    ("POST", JOBS + "/{job_id}/resume"): (409, 409, 403, 401),
     ("POST", JOBS + "/{job_id}/retry"): (201, 201, 403, 401),
     ("GET", JOBS + "/{job_id}/attach"): (101, 404, 403, 401),
+    ("GET", FLEET): (200, 200, 403, 401),
+    ("POST", FALLBACKS): (202, 202, 403, 401),
+    ("GET", FALLBACKS): (403, 200, 403, 401),
     ("GET", WORKERS): (200, 200, 403, 401),
     ("POST", WORKERS + "/{worker_id}/drain"): (403, 202, 403, 401),
 }
@@ -743,6 +748,9 @@ def body_for(path: str) -> bytes:
     """A body that the route takes."""
     if path == JOBS:
         return json.dumps(submission()).encode()
+    if path == FALLBACKS:
+        call = {"at": 1.5, "binary": "ffmpeg", "reason": "no worker is alive", "count": 1}
+        return json.dumps({"fallbacks": [call]}).encode()
     return json.dumps({"key": "k" * 16}).encode() if path.endswith("/retry") else b""
 
 
