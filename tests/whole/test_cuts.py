@@ -38,7 +38,8 @@ def test_of_numbered_lines_none_is_lost_doubled_or_out_of_its_order(own_farm: Fa
     program.write_text(TALKATIVE)
     program.chmod(0o755)
     own_farm.workers[0].end()
-    own_farm.start_worker("w2", ffmpeg=str(program))
+    # This interpreter is in no namespace.
+    own_farm.start_worker("w2", ffmpeg=str(program), env={"FFGRID_SANDBOX": "rewrite"})
 
     with Cutter(own_farm.webs[0].port, EVERY) as cutter:
         talking = call(own_farm, cutter, "-nostdin")
