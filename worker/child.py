@@ -152,7 +152,7 @@ def _tie(ready: Plan) -> tuple[str, ...]:
     words = [_setpriv, "--pdeathsig", "KILL"]
     if ready.enter or _may_give_up():
         words += ["--no-new-privs", "--inh-caps=-all", f"--bounding-set={_FILE_POWERS}"]
-    if ready.user and os.geteuid() == 0:
+    if ready.user and os.geteuid() == 0 and tuple(ready.user[:2]) != (0, os.getegid()):
         user, group, *others = ready.user
         groups = ",".join(str(one) for one in sorted({*others, *_device_groups()}))
         words += ["--reuid", str(user), "--regid", str(group)]

@@ -106,7 +106,9 @@ class Stage:
         self, name: str, slots: int, ffmpeg: str, ffprobe: str = "ffprobe"
     ) -> subprocess.Popen[bytes]:
         """A worker that has only been started."""
-        is_script = ffmpeg.startswith(str(self.folder))  # it may run this interpreter, which is in no namespace
+        is_script = ffmpeg.startswith(
+            str(self.folder)
+        )  # it may run this interpreter, which is in no namespace
         environment = self.environment() | {
             "FFGRID_KEY_FILE": str(self.key(name, "worker")),
             "FFGRID_FFMPEG": ffmpeg,

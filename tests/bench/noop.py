@@ -18,6 +18,7 @@ from app.state.seal import Seal
 from app.state.store import Store
 from tests.bench.harness import say
 from worker.machine import Machine
+from worker.place import Places
 
 SEAL = bytes(32)
 
@@ -36,7 +37,9 @@ async def _work(url: str, label: str, slots: int, count: int) -> None:
     store, guard = Store(url), Guard()
     machine = Machine({"ffmpeg": "/bin/true"}, {"ffmpeg": "0"}, [], {}, slots, {"bench": label})
     leases = store.leases(label, secrets.token_hex(6))
-    loop = worker.loop.Loop(leases, store.workers, store.output, Seal(SEAL), machine, guard, "bench")
+    loop = worker.loop.Loop(
+        leases, store.workers, store.output, Seal(SEAL), machine, Places(machine, "rewrite"), guard, "bench"
+    )
     seen = Seen(count)
     worker.loop.Run = _noop(seen)  # type: ignore[attr-defined]  # the one part that is replaced
     tasks = [asyncio.create_task(loop.run()), asyncio.create_task(store.reaper.run())]
