@@ -54,7 +54,7 @@ class Scene:
             spec={"binary": "ffmpeg", "args": ["-i", [{"root": "Movies"}, f"/{number}.mkv"]]},
             needs=NEEDS,
             lane="normal",
-            kind="atomic",
+            redo="suspected",
         )
         return replace(usual, **changes)
 
@@ -126,8 +126,9 @@ class Scene:
 
     async def tick(self) -> dict[str, str]:
         """One tick of the reaper at once: job id -> what was done."""
-        await self.redis.delete(self.keys.tick)
-        return dict(await self.store.reaper.reap())
+        last = await self.redis.hget(self.keys.reaper, "last")
+        await self.redis.hset(self.keys.reaper, "last", min(int(last or 1 << 60), await self.now() - 600))
+        return dict(await self.store.reaper.reap() or [])
 
     async def lose(self, job_id: str) -> dict[str, str]:
         """As if the job's worker had died a while ago: what the reaper does about it."""

@@ -204,7 +204,7 @@ async def test_more_than_a_hundred_orphans_are_found_in_some_ticks(scene: Scene)
 
 async def test_a_job_that_writes_in_place_is_not_redone_on_suspicion(scene: Scene) -> None:
     worker = await scene.worker()
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
 
     assert await scene.lose(lease.id) == {}
 
@@ -215,7 +215,7 @@ async def test_a_job_that_writes_in_place_is_not_redone_on_suspicion(scene: Scen
 
 
 async def test_the_first_suspicion_is_the_one_that_counts(scene: Scene) -> None:
-    lease = await scene.running(await scene.worker(), kind="stream")
+    lease = await scene.running(await scene.worker(), redo="fenced")
     await scene.lose(lease.id)
     since = str(await scene.now() - 20_000)
     await scene.redis.hset(scene.keys.job(lease.id), "suspect", since)
@@ -228,7 +228,7 @@ async def test_the_first_suspicion_is_the_one_that_counts(scene: Scene) -> None:
 async def test_a_job_that_writes_in_place_is_redone_after_a_proof(
     scene: Scene, silent: int, state: str
 ) -> None:
-    lease = await scene.running(await scene.worker(), kind="stream")
+    lease = await scene.running(await scene.worker(), redo="fenced")
     await scene.lose(lease.id)
     suspected = await scene.now() - (silent - LEASE_MS)
     await scene.redis.hset(scene.keys.job(lease.id), "suspect", suspected)
@@ -241,7 +241,7 @@ async def test_a_job_that_writes_in_place_is_redone_after_a_proof(
 async def test_a_job_that_writes_in_place_is_redone_at_once_when_its_worker_started_anew(
     scene: Scene,
 ) -> None:
-    lease = await scene.running(await scene.worker("w1", boot="boot-a"), kind="stream")
+    lease = await scene.running(await scene.worker("w1", boot="boot-a"), redo="fenced")
     await scene.silence("w1", 5_000)
     await scene.worker("w1", boot="boot-b")
 
@@ -250,7 +250,7 @@ async def test_a_job_that_writes_in_place_is_redone_at_once_when_its_worker_star
 
 
 async def test_another_worker_that_started_anew_proves_nothing(scene: Scene) -> None:
-    lease = await scene.running(await scene.worker("w1"), kind="stream")
+    lease = await scene.running(await scene.worker("w1"), redo="fenced")
     await scene.worker("w2")
     await scene.worker("w2", take_over=True)
 
@@ -259,7 +259,7 @@ async def test_another_worker_that_started_anew_proves_nothing(scene: Scene) -> 
 
 async def test_a_worker_that_nobody_remembers_proves_nothing_yet(scene: Scene) -> None:
     worker = await scene.worker("w1")
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
     await scene.store.workers.retire("w1", worker.boot)
 
     assert await scene.lose(lease.id) == {}
@@ -267,7 +267,7 @@ async def test_a_worker_that_nobody_remembers_proves_nothing_yet(scene: Scene) -
 
 async def test_a_late_beat_clears_the_suspicion(scene: Scene) -> None:
     worker = await scene.worker("w1")
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
     await scene.lose(lease.id)
     await scene.redis.hset(scene.keys.job(lease.id), "suspect", await scene.now() - PROOF_MS)
 
@@ -284,7 +284,7 @@ async def test_a_late_beat_clears_the_suspicion(scene: Scene) -> None:
 
 async def test_a_suspected_job_can_still_be_finished(scene: Scene) -> None:
     worker = await scene.worker()
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
     await scene.lose(lease.id)
 
     await worker.finish(lease, "succeed", {"exit": 0})

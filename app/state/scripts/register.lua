@@ -17,7 +17,7 @@ local function give_back(stream)
   for _, entry in ipairs(pending.err and {} or pending) do
     local row = redis.call("XRANGE", stream, entry[1], entry[1])[1]
     local job = row and held(row[2][2])
-    if job and job.state == "running" and job.msg == entry[1] and job.boot ~= ARGV[2] then
+    if job and HELD[job.state] and job.msg == entry[1] and job.boot ~= ARGV[2] then
       lose(row[2][2], job)
     end
   end
@@ -33,6 +33,7 @@ end
 redis.call("HSET", KEYS[1], "boot", ARGV[2], "about", ARGV[3], "beat", text(at), "busy", "0")
 if before[1] ~= ARGV[2] then -- another boot: what an earlier one was told is not for this one
   redis.call("HDEL", KEYS[1], "draining")
+  redis.call("HSET", KEYS[1], "fenced", ARGV[5]) -- on another host the name alone proves no death
   redis.call("DEL", K.inbox .. ARGV[1])
 end
 redis.pcall("XGROUP", "CREATE", K.inbox .. ARGV[1], K.group, "0", "MKSTREAM")
