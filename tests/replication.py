@@ -59,6 +59,10 @@ class Server:
         except RedisError:
             return None
 
+    def differs(self, section: str, name: str, value: Any) -> bool:
+        """Whether INFO says something else."""
+        return bool(self.says(section, name) != value)
+
     def freeze(self) -> None:
         """It is there and says nothing."""
         self.process.send_signal(signal.SIGSTOP)

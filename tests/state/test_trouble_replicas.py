@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from app.state import batching
-from app.state.connect import UNREACHABLE
+from app.state.connect import UNREACHABLE, stop
 from app.state.keys import Keys
 from app.state.store import Store
 from app.state.trouble import NotNow
@@ -20,10 +20,20 @@ from tests.replication import Replication, Server
 from tests.state.conftest import Scene
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replicas get little time, so that the tests take little."""
-    monkeypatch.setattr(batching, "WAIT_MS", 200)
+class Freezer:
+    """Freezes the replica and thaws it. While it is frozen, replicas get little time, so that tests take little."""
+
+    def __init__(self, replica: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.replica = replica
+
+    def freeze(self) -> None:
+        self._monkeypatch.setattr(batching, "WAIT_MS", 200)
+        self.replica.freeze()
+
+    def thaw(self) -> None:
+        self._monkeypatch.setattr(batching, "WAIT_MS", 4000)
+        self.replica.thaw()
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -43,11 +53,12 @@ async def scene(pair: Replication) -> AsyncIterator[Scene]:
 
 
 @pytest.fixture
-def frozen(pair: Replication) -> Iterator[Server]:
-    """The replica, which says nothing until the end of the test."""
-    pair.replicas[0].freeze()
-    yield pair.replicas[0]
-    pair.replicas[0].thaw()
+def frozen(pair: Replication, monkeypatch: pytest.MonkeyPatch) -> Iterator[Freezer]:
+    """The replica says nothing until it is thawed."""
+    freezer = Freezer(pair.replicas[0], monkeypatch)
+    freezer.freeze()
+    yield freezer
+    freezer.thaw()
 
 
 def jobs_of(server: Server) -> set[str]:
@@ -84,13 +95,13 @@ async def test_many_at_once_are_on_the_replica_as_well(pair: Replication, scene:
     assert set(ids) <= jobs_of(pair.replicas[0])
 
 
-async def test_nothing_is_acknowledged_that_no_replica_has(scene: Scene, frozen: Server) -> None:
+async def test_nothing_is_acknowledged_that_no_replica_has(scene: Scene, frozen: Freezer) -> None:
     with pytest.raises(NotNow, match="only 0 of 1 replicas"):
         await scene.submit()
 
 
 async def test_the_same_submission_again_is_not_acknowledged_either(
-    pair: Replication, scene: Scene, frozen: Server
+    pair: Replication, scene: Scene, frozen: Freezer
 ) -> None:
     """It writes nothing, and comes on a connection that has written nothing."""
     frozen.thaw()
@@ -108,10 +119,10 @@ async def test_the_same_submission_again_is_not_acknowledged_either(
     finally:
         await other.close()
 
-    assert len(jobs_of(frozen)) == 2
+    assert len(jobs_of(frozen.replica)) == 2
 
 
-async def test_an_ending_that_no_replica_has_is_said_again(scene: Scene, frozen: Server) -> None:
+async def test_an_ending_that_no_replica_has_is_said_again(scene: Scene, frozen: Freezer) -> None:
     frozen.thaw()
     worker = await scene.worker()
     lease = await scene.running(worker)
@@ -123,18 +134,18 @@ async def test_an_ending_that_no_replica_has_is_said_again(scene: Scene, frozen:
     frozen.thaw()
     await worker.finish(lease, "succeed", {"exit": 0})
 
-    assert states_of(frozen, lease.id) == ["done"]
+    assert states_of(frozen.replica, lease.id) == ["done"]
     assert await scene.endings(lease.id) == ["done"]
 
 
-async def test_a_key_that_no_replica_has_is_not_there_for_its_maker(scene: Scene, frozen: Server) -> None:
+async def test_a_key_that_no_replica_has_is_not_there_for_its_maker(scene: Scene, frozen: Freezer) -> None:
     with pytest.raises(NotNow):
         await scene.store.clients.add("jellyfin", "client")
     with pytest.raises(NotNow):
         await scene.store.clients.revoke("jellyfin")
 
 
-async def test_nobody_else_waits_for_a_replica(scene: Scene, frozen: Server) -> None:
+async def test_nobody_else_waits_for_a_replica(scene: Scene, frozen: Freezer) -> None:
     """A heartbeat that came late because of a replica would cost a job its lease."""
     worker = await scene.worker()
     waiting = asyncio.create_task(scene.submit())
@@ -178,14 +189,14 @@ def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replicat
         yield started
 
 
-async def submit_until(ended: asyncio.Event, scene: Scene) -> set[str]:
-    """The ids of the jobs that were acknowledged."""
-    told: set[str] = set()
-    while not ended.is_set():
+async def submit_for_ever(scene: Scene, told: set[str], enough: asyncio.Event) -> None:
+    """Submits jobs and adds the ids of those that were acknowledged; a hundred are `enough` to begin with."""
+    while True:
         with suppress(*UNREACHABLE):
             told.add(await scene.submit())
+        if len(told) >= 100:
+            enough.set()
         await asyncio.sleep(0)
-    return told
 
 
 def cut_off(replica: Server, master: Server) -> None:
@@ -239,21 +250,21 @@ async def test_a_frozen_master_is_left_for_the_new_one(watched: Replication) -> 
 
 
 async def test_no_acknowledged_job_is_lost_with_its_master(watched: Replication) -> None:
-    scene, ended = Scene(Store(watched.url, replicas=1)), asyncio.Event()
+    scene, told, enough = Scene(Store(watched.url, replicas=1)), set[str](), asyncio.Event()
+    submitting = [asyncio.create_task(submit_for_ever(scene, told, enough)) for _ in range(8)]
     try:
-        submitting = [asyncio.create_task(submit_until(ended, scene)) for _ in range(8)]
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(20):
+            await enough.wait()
         cut_off(watched.replicas[0], watched.master)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.2)
         watched.master.kill()
         watched.replicas[0].thaw()
         new = await asyncio.to_thread(watched.follow, watched.replicas[0])
-        ended.set()
-        told = set().union(*await asyncio.gather(*submitting))
+        await stop(*submitting)
 
-        assert len(told) > 20
         assert told - jobs_of(new) == set()
     finally:
+        await stop(*submitting)
         await scene.store.close()
 
 
