@@ -24,7 +24,7 @@ USUAL = ("--save", "", "--enable-debug-command", "local", "--repl-diskless-sync-
 
 @dataclass
 class Server:
-    """One server in a folder of its own. `ask` asks it as its administrator would."""
+    """One server in a folder of its own, or a Sentinel where `watch` has configured one."""
 
     kind: str
     folder: Path
@@ -76,20 +76,15 @@ class Server:
         self.process.wait()
 
     def _command(self) -> list[str]:
+        sentinel = self.folder / "sentinel.conf"
+        if sentinel.exists():
+            return [str(sentinel), "--port", str(self.port), "--sentinel"]
         return ["--port", str(self.port), "--dir", str(self.folder), *USUAL]
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-class Sentinel(Server):
-    """A process that watches a master, and needs nobody's consent to replace it."""
-
-    def _command(self) -> list[str]:
-        path = self.folder / "sentinel.conf"
-        return [str(path), "--sentinel"]
 
 
 class Replication:
@@ -105,7 +100,7 @@ class Replication:
             self._add(Server(kind, folder / f"replica-{number}", free_port(), follow))
             for number in range(replicas)
         ]
-        self.sentinel = self._watch(folder / "sentinel", kind) if watched else None
+        self.sentinel = self._add(watch(kind, folder / "sentinel", self.master.port)) if watched else None
 
     def __enter__(self) -> Replication:
         wait_for(lambda: all(one.says("replication", "master_link_status") == "up" for one in self.replicas))
@@ -147,24 +142,23 @@ class Replication:
         assert self.sentinel
         return list(self.sentinel.ask("SENTINEL", "REPLICAS", NAME))
 
-    def _watch(self, folder: Path, kind: str) -> Sentinel:
-        folder.mkdir(parents=True)
-        port = free_port()
-        lines = (
-            f"port {port}",
-            f"dir {folder}",
-            f"sentinel monitor {NAME} 127.0.0.1 {self.master.port} 1",
-            f"sentinel down-after-milliseconds {NAME} {DOWN_MS}",
-            f"sentinel failover-timeout {NAME} 4000",
-        )
-        (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
-        sentinel = Sentinel(kind, folder, port)
-        self._servers.append(sentinel)
-        return sentinel
-
     def _add(self, server: Server) -> Server:
         self._servers.append(server)
         return server
+
+
+def watch(kind: str, folder: Path, master_port: int, *more: str) -> Server:
+    """A Sentinel that watches this master, and needs nobody's consent to replace it; `more` lines configure it."""
+    folder.mkdir(parents=True)
+    lines = (
+        f"dir {folder}",
+        f"sentinel monitor {NAME} 127.0.0.1 {master_port} 1",
+        f"sentinel down-after-milliseconds {NAME} {DOWN_MS}",
+        f"sentinel failover-timeout {NAME} 4000",
+        *more,
+    )
+    (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
+    return Server(kind, folder, free_port())
 
 
 def free_port() -> int:
