@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SERVERS
-from tests.farm import Farm, farm, own_farm
+from tests.farm import Farm, farm, own_farm, tidy
 
-__all__ = ["any_farm", "farm", "own_farm"]
+__all__ = ["any_farm", "farm", "own_farm", "tidy"]
 
 
 @pytest.fixture(params=SERVERS)

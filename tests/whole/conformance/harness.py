@@ -90,7 +90,7 @@ class Feed:
         """All of it so far."""
         return b"".join(data for _, data in self.chunks)
 
-    def until(self, text: bytes, within: float = 20.0) -> bytes:
+    def until(self, text: bytes, within: float = 40.0) -> bytes:
         """What has come once that text has come."""
         until(lambda: text in self.data, within)
         return self.data
@@ -167,7 +167,8 @@ class Side:
         return ["-metadata", f"comment={self.mark(text)}"]
 
     def mark(self, text: str) -> str:
-        return f"{text}-{self.name}-{self.folder.parent.name}"
+        """The word in the command: of this call, this case and this process."""
+        return f"{text}-{self.name}-{self.folder.parent.name}-{os.getpid()}"
 
     def remote(self, text: str) -> int:
         """The process id of the real ffmpeg that runs the marked command, on whichever host."""
