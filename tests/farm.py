@@ -39,7 +39,7 @@ from tests.conftest import start_server
 
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
 ROOT_NAME = "Media"
-SHARED_FARMS = {"farm", "acting", "grid"}  # fixtures of more than one test
+SHARED_FARMS = {"farm", "acting", "each_farm", "grid"}  # fixtures of more than one test
 PATIENCE = "60"  # seconds for a worker to take a call: where machines are busy, the usual five are too few
 FFGRID = str(Path(sys.executable).with_name("ffgrid"))
 
