@@ -227,17 +227,17 @@ def test_a11_a_closed_stderr_ends_nothing(pair: Pair) -> None:
 
 
 def test_a12_a_megabyte_of_progress_without_a_newline(pair: Pair) -> None:
-    """1.5 million frames; every report is whole, and none goes backwards."""
-    frames = 60_000 * 25
+    """600 000 frames; every report is whole, and none goes backwards."""
+    frames = 24_000 * 25
     args = [
         "-nostdin",
         "-hide_banner",
         "-stats_period",
-        "0.0005",
+        "0.0002",
         "-f",
         "lavfi",
         "-i",
-        "nullsrc=s=16x16:d=60000:r=25",
+        "nullsrc=s=16x16:d=24000:r=25",
     ]
 
     def case(side: Side) -> tuple[int, bytes, int, bool]:
