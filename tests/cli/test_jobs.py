@@ -286,7 +286,7 @@ def test_a_lost_worker_is_told_to_who_waits(own_farm: Farm) -> None:
 
     assert waiting.wait(20) == 1
     assert waiting.stderr
-    assert b"its worker was lost 1 times" in waiting.stderr.read()
+    assert b"its worker w1 was lost" in waiting.stderr.read()
 
 
 # Listing

@@ -443,12 +443,20 @@ async def test_a_revoked_key_is_not_good_within_a_second(site: Site) -> None:
 
     await site.store.clients.revoke("leaver")
     at = time.monotonic()
+    good: list[float] = []
+
+    def is_refused(web: int) -> bool:
+        asked = time.monotonic() - at
+        if site.ask("GET", JOBS, key=key, web=web).status == 401:
+            return True
+        good.append(asked)
+        return False
+
     for web in (0, 1):
-        until(lambda web=web: site.ask("GET", JOBS, key=key, web=web).status == 401)  # type: ignore[misc]
-    took = time.monotonic() - at
+        until(lambda web=web: is_refused(web))  # type: ignore[misc]
 
     assert used == [200, 200]
-    assert took < 1.5
+    assert max(good, default=0.0) < 1.0
     assert say(site.port(), submitting(key).raw()).body == await refusal(site)
 
 
