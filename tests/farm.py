@@ -33,8 +33,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from app.cli.client import Client
 from app.cli.main import main
 from app.state.store import Store
+from app.wire import keyfile
+from app.wire.messages import JOBS, WORKERS, job_path
 from tests.conftest import start_server
 
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
@@ -296,9 +299,23 @@ class Farm:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def ask(self, target: str) -> Any:
+        """What a coordinator answers to a GET. For those who ask again and again: it costs no process."""
+        return Client(self.urls.split(), keyfile.parse(self.key_file.read_text())).get(target)
+
     def job(self, job_id: str) -> dict[str, Any]:
         """One job."""
-        found: dict[str, Any] = self.json("show", job_id)
+        found: dict[str, Any] = self.ask(job_path(job_id))
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The newest 200 jobs, the newest one first."""
+        found: list[dict[str, Any]] = self.ask(f"{JOBS}?limit=200")["jobs"]
+        return found
+
+    def known_workers(self) -> list[dict[str, Any]]:
+        """The workers that the coordinators know."""
+        found: list[dict[str, Any]] = self.ask(WORKERS)["workers"]
         return found
 
     def media(self, name: str, seconds: int = 10, size: str = "320x180") -> Path:

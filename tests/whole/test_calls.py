@@ -65,8 +65,7 @@ def watched(farm: Farm, marker: str, seconds: float = 4) -> tuple[subprocess.Pop
 
 def newest(farm: Farm) -> dict[str, Any]:
     """The job that was submitted last."""
-    job: dict[str, Any] = farm.json("jobs", "--limit", "1")["jobs"][0]
-    return job
+    return farm.jobs()[0]
 
 
 @pytest.fixture
@@ -479,7 +478,7 @@ def test_what_only_this_host_can_do_is_done_here_and_told(
 ) -> None:
     shim(own_farm, *args, env={**own_farm.environ, **env}).wait(20)
 
-    assert own_farm.json("jobs")["jobs"] == []
+    assert own_farm.jobs() == []
     assert [one["reason"] for one in own_farm.json("fallbacks")["fallbacks"]] == [reason]
 
 
