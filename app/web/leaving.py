@@ -1,8 +1,8 @@
 """What a process does before it goes away, so that nobody loses anything by it.
 
-    SIGTERM   /readyz says 503, and all is served as before while a balancer that asks it has time to hear of that
-    then      streams and handshakes end here, and go on at another process (begin)
-    then      attached callers are sent away, connections are closed, requests that are open finish (serve.py)
+SIGTERM   /readyz says 503, and all is served as before while a balancer that asks it has time to hear of that
+then      streams and handshakes end here, and go on at another process (begin)
+then      attached callers are sent away, connections are closed, requests that are open finish (serve.py)
 """
 
 from __future__ import annotations
