@@ -12,9 +12,11 @@ from redis import Redis
 
 from app.state import batching
 from app.state.connect import UNREACHABLE, stop
+from app.state.job import new_id
 from app.state.keys import Keys
 from app.state.store import Store
 from app.state.trouble import NotNow
+from app.wire.attach import STDOUT
 from tests.conftest import SERVERS
 from tests.replication import Replication, Server
 from tests.state.conftest import Scene
@@ -143,6 +145,23 @@ async def test_a_key_that_no_replica_has_is_not_there_for_its_maker(scene: Scene
         await scene.store.clients.add("jellyfin", "client")
     with pytest.raises(NotNow):
         await scene.store.clients.revoke("jellyfin")
+
+
+@pytest.mark.parametrize("way", ["out", "in"])
+async def test_a_frame_that_is_there_is_sent_again_until_a_replica_has_it(
+    scene: Scene, frozen: Freezer, way: str
+) -> None:
+    """A frame that followed one which was lost with its server would leave a hole."""
+    job_id, output = new_id(), scene.store.output
+    send = output.send if way == "out" else output.send_in
+    for _ in range(2):
+        with pytest.raises(NotNow):
+            await send(job_id, 1, STDOUT, b"x")
+    frozen.thaw()
+    await send(job_id, 1, STDOUT, b"x")
+
+    with Redis(port=frozen.replica.port) as client:
+        assert client.xlen(scene.keys.output(job_id) if way == "out" else scene.keys.input(job_id)) == 1
 
 
 async def test_nobody_else_waits_for_a_replica(scene: Scene, frozen: Freezer) -> None:
