@@ -190,19 +190,20 @@ class Farm:
 
     # Processes
 
-    def add_key(self, name: str, role: str) -> Path:
+    def add_key(self, name: str, role: str, path: Path | None = None) -> Path:
         """A key file for a new key."""
-        path = self.folder / f"{name}.key"
+        path = path or self.folder / f"{name}.key"
         words = ["keys", "add", name, "--role", role, "--out", str(path)]
         flags = ["--redis-url", self.redis_url, "--master-file", str(self.folder / "master")]
         with ThreadPoolExecutor(1) as pool:  # a test's own event loop may be running in this thread
             assert pool.submit(main, [*words, *flags]).result() == 0
         return path
 
-    def start_web(self, port: int = 0) -> Web:
-        """A coordinator that answers, on that port or a free one."""
+    def start_web(self, port: int = 0, wait: bool = True) -> Web:
+        """A coordinator that answers, once it was waited for, on that port or a free one."""
         web = self._begin_web(port)
-        self._until_answers(web)
+        if wait:
+            self._until_answers(web)
         return web
 
     def restart_web(self, index: int) -> Web:

@@ -256,7 +256,7 @@ async def test_a_frozen_master_is_left_for_the_new_one(watched: Replication) -> 
         first = await scene.submit()
         await asyncio.to_thread(wait_in_step, watched)
         watched.master.freeze()
-        await asyncio.to_thread(watched.follow, watched.replicas[0])
+        await asyncio.to_thread(watched.successor)
         with suppress(*UNREACHABLE):
             await scene.submit()
         second = await scene.submit()
@@ -278,7 +278,7 @@ async def test_no_acknowledged_job_is_lost_with_its_master(watched: Replication)
         await asyncio.sleep(0.2)
         watched.master.kill()
         watched.replicas[0].thaw()
-        new = await asyncio.to_thread(watched.follow, watched.replicas[0])
+        new = await asyncio.to_thread(watched.successor)
         await stop(*submitting)
 
         assert told - jobs_of(new) == set()
@@ -297,7 +297,7 @@ async def test_without_waiting_acknowledged_jobs_are_lost_so(watched: Replicatio
         lost = {await scene.submit() for _ in range(20)}
         watched.master.kill()
         watched.replicas[0].thaw()
-        new = await asyncio.to_thread(watched.follow, watched.replicas[0])
+        new = await asyncio.to_thread(watched.successor)
 
         assert jobs_of(new) == told
         assert not lost & jobs_of(new)
