@@ -119,8 +119,7 @@ def spawn(ready: Plan, guard: Guard) -> Child:
     report, child_report = pipe.pair(ours_reads=True) if ready.progress else (None, None)
     try:
         process = subprocess.Popen(
-            [*ready.enter, *_tie(ready), program, *_reporting(child_report), *arguments],
-            cwd=ready.cwd,
+            [*go(ready), *_tie(ready), program, *_reporting(child_report), *arguments],
             env=dict(ready.environment),
             stdin=child_in if child_in is not None else subprocess.DEVNULL,
             stdout=child_out,
@@ -137,6 +136,16 @@ def spawn(ready: Plan, guard: Guard) -> Child:
         for end in (child_out, child_err, child_in, child_report):
             pipe.close(end)
     return Child(process, {"stdout": out, "stderr": err, "stdin": into, "progress": report}, guard)
+
+
+def go(ready: Plan) -> tuple[str, ...]:
+    """What to put before a command, so that it runs in its place.
+
+    The change of directory is the child's own: this process would wait with it for a mount that hangs.
+    """
+    if ready.cwd is None:
+        return tuple(ready.enter)
+    return ("/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", ready.cwd, *ready.enter)
 
 
 def _reporting(descriptor: int | None) -> tuple[str, ...]:

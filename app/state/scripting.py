@@ -72,7 +72,8 @@ def _tables(keys: Keys) -> str:
         "inbox": keys.inbox_prefix,
         "events": keys.events,
         "callers": keys.callers,
-        "tick": keys.tick,
+        "due": keys.due,
+        "litter": keys.litter,
         "idem": keys.idem_prefix,
         "group": GROUP,
         "reaper_name": REAPER,
@@ -86,6 +87,7 @@ def _tables(keys: Keys) -> str:
         "LANES": "{ " + ", ".join(f'"{lane}"' for lane in LANES) + " }",
         "MOVES": _table(moves),
         "FINAL": _set(lifecycle.FINAL),
+        "HELD": _set(lifecycle.HELD),
     }
     return "\n".join(f"local {name} = {table}" for name, table in tables.items())
 
