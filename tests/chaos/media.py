@@ -1,4 +1,4 @@
-"""Whether files are whole: decodes them and counts their pictures."""
+"""Makes small films, and sees whether others are whole: decodes them and counts their pictures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ def frames(paths: Sequence[Path]) -> dict[Path, int | None]:
     for start in range(0, len(there), AT_ONCE):
         found |= _decoded(there[start : start + AT_ONCE])
     return found
+
+
+def make(path: Path, seconds: float) -> None:
+    """A small real film of 25 pictures a second."""
+    source = f"testsrc2=size=64x36:rate=25:duration={seconds}"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "mpeg4", "-y", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 def _decoded(paths: list[Path]) -> dict[Path, int | None]:

@@ -77,6 +77,7 @@ def clocks(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
             scene.set_clock(offset)
             time.sleep(watch)
         yield none("R8", "false requeues, Redis' clock +10 and -10 min", _requeued(scene, jobs))
+        scene.hire("heir", EACH)
         scene.set_clock(-STEP)
         took = _noticed(scene, crew[0])
         yield seconds("R8", "killed right after a step back -> next start", took, 10 + LEASE)
@@ -84,7 +85,7 @@ def clocks(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
 
 def _begin(scene: Scene) -> list[str]:
     jobs = scene.submit_all(film(f"{number}.mkv", ENDLESS) for number in range(JOBS))
-    scene.until_states(jobs, ["running"])
+    scene.until_working(jobs)
     return jobs
 
 
@@ -131,7 +132,6 @@ def _watcher(loaded: float) -> Callable[[Store], Awaitable[float]]:
 
 def _noticed(scene: Scene, member: Member) -> float:
     """Seconds from the kill of a worker to the next start of one of its jobs, which others have room for."""
-    scene.hire("heir", EACH)
     began = time.monotonic()
     scene.stop(member.process)
 

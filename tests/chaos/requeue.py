@@ -89,7 +89,7 @@ def _again(scene: Scene, crew: list[Member], number: int, lot: Random) -> float:
 def _one_each(scene: Scene, crew: Sequence[Member], **fields: Any) -> dict[str, str]:
     """A job for each of these workers, all of them running: worker -> job."""
     ids = scene.submit_all([film(f"{member.name}.mkv", ENDLESS) for member in crew], **fields)
-    scene.until_states(ids, ["running"])
+    scene.until_working(ids)
     held = {scene.job(job_id).worker or "": job_id for job_id in ids}
     if set(held) != {member.name for member in crew}:
         raise Broken(f"the jobs were taken by {sorted(held)}")

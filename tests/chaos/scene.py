@@ -14,13 +14,16 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+from app.cli.client import Client
 from app.state.connect import RedisError
 from app.state.job import Job
 from app.state.store import Store
 from app.web import schema
 from app.web.api import prepare
+from app.wire import keyfile
 from tests.bench.harness import MOVIES, Options, Stage
 from tests.bench.proc import children
 from tests.bench.timing import Broken
@@ -126,6 +129,19 @@ class Scene(Stage):
         """What the server answers."""
         return self.ask(lambda store: store.redis.execute_command(*words))
 
+    def mount(self, name: str, size: int) -> Path:
+        """A disk of so many bytes in the root, for the workers that come later."""
+        path = self.movies / name
+        path.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)]
+        subprocess.run(command, check=True, capture_output=True)
+        self.unmount_at_end(path)
+        return path
+
+    def unmount_at_end(self, path: Path) -> None:
+        """So that the folder can be removed."""
+        self._stack.callback(subprocess.run, ["umount", "--lazy", str(path)], check=False)
+
     # Workers
 
     def hire(self, name: str, slots: int = 1, **more: Any) -> Member:
@@ -170,6 +186,11 @@ class Scene(Stage):
         return Member(name, self.worker_later(name, slots, ffmpeg, extra=extra), gate)
 
     # Jobs
+
+    def client(self, port: int) -> Client:
+        """Who asks the coordinator at that port, with a key of its own."""
+        key = keyfile.parse(self.key("chaos", "admin").read_text())
+        return Client([f"http://127.0.0.1:{port}"], key)
 
     def submit(self, args: Sequence[Any], **fields: Any) -> str:
         """The id of a new job, made as a coordinator makes it."""
@@ -222,6 +243,18 @@ class Scene(Stage):
             return all([(await jobs.get(job_id)).state in wanted for job_id in ids])
 
         self.until(holds, f"not all of {len(ids)} jobs are {' or '.join(sorted(wanted))}", within)
+
+    def until_working(self, job_ids: Iterable[str], within: float = 30.0) -> None:
+        """Returns once pictures of each of the jobs have come out. Raises Broken."""
+        left = set(job_ids)
+
+        async def holds(store: Store) -> bool:
+            for job_id in list(left):
+                if (await self.jobs(store).get(job_id)).progress.get("frame"):
+                    left.discard(job_id)
+            return not left
+
+        self.until(holds, "not all jobs work", within)
 
     def until_again(self, job_ids: Iterable[str], within: float = 30.0) -> None:
         """Returns once each of the jobs has been started a second time. Raises Broken."""

@@ -26,7 +26,9 @@ WORDS: dict[str, list[Any]] = {
     "event": list(ENDINGS),
     "fields": [{"exit": 0, "reason": "stale"}],
     "progress": [{"frame": 999_999}],
+    "outputs": ['{"stem": ".ffgrid-stale-", "files": []}'],
 }
+READS = ("is_called",)  # these change nothing, and may be asked by anybody
 
 
 def run(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
@@ -36,7 +38,7 @@ def run(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
         crew = scene.hire_all(f"a{number}" for number in range(count))
         names = {member.name for member in crew}
         jobs = scene.submit_all(film(f"{number}.mkv", ENDLESS, more=["-stats"]) for number in range(count))
-        scene.until_states(jobs, ["running"])
+        scene.until_working(jobs)
         old = {job: scene.ask(lambda store, job=job: _held(store, job)) for job in jobs}
         scene.hire("heir", count)
         for member in crew:
@@ -106,7 +108,7 @@ def _calls(lease: Lease) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each method of a worker's side that is about one lease, with each set of arguments."""
     for name, method in inspect.getmembers(Leases, inspect.iscoroutinefunction):
         parameters = [one for one in inspect.signature(method).parameters.values() if one.name != "self"]
-        if name.startswith("_") or not any(one.name == "lease" for one in parameters):
+        if name.startswith("_") or name in READS or not any(one.name == "lease" for one in parameters):
             continue
         needed = [
             one.name for one in parameters if one.default is inspect.Parameter.empty and one.name != "lease"

@@ -36,7 +36,7 @@ def run(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
         cut, host = scene.hire_all(["cut", "host"], count // 2, gated=True)
         jobs = scene.submit_all(film(f"{number}.mkv", LENGTH) for number in range(count))
         paths = {job: scene.movies / f"{number}.mkv" for number, job in enumerate(jobs)}
-        scene.until_states(jobs, ["running"])
+        scene.until_working(jobs)
         scene.hire("third", count)
         firsts = set(cut.ffmpegs())
         cut.cut()
