@@ -23,6 +23,7 @@ from glob import glob
 from app.guard import Guard
 from app.wire import attach
 from worker import pipe
+from worker.aside import aside
 from worker.plan import Plan
 
 # Of root's powers a job of root keeps those about files.
@@ -105,6 +106,15 @@ class Child:
             self.shut(name)
 
 
+async def reach(ready: Plan) -> None:
+    """Looks whether the directory answers in which a process is to start: this process would wait with it.
+
+    Raises Hung, OSError.
+    """
+    if ready.cwd is not None:
+        await aside(os.stat, ready.cwd)
+
+
 def spawn(ready: Plan, guard: Guard) -> Child:
     """Starts it. With `progress`, ffmpeg is told a descriptor of its own to report on.
 
@@ -119,7 +129,8 @@ def spawn(ready: Plan, guard: Guard) -> Child:
     report, child_report = pipe.pair(ours_reads=True) if ready.progress else (None, None)
     try:
         process = subprocess.Popen(
-            [*go(ready), *_tie(ready), program, *_reporting(child_report), *arguments],
+            [*ready.enter, *_tie(ready), program, *_reporting(child_report), *arguments],
+            cwd=ready.cwd,
             env=dict(ready.environment),
             stdin=child_in if child_in is not None else subprocess.DEVNULL,
             stdout=child_out,
@@ -136,16 +147,6 @@ def spawn(ready: Plan, guard: Guard) -> Child:
         for end in (child_out, child_err, child_in, child_report):
             pipe.close(end)
     return Child(process, {"stdout": out, "stderr": err, "stdin": into, "progress": report}, guard)
-
-
-def go(ready: Plan) -> tuple[str, ...]:
-    """What to put before a command, so that it runs in its place.
-
-    The change of directory is the child's own: this process would wait with it for a mount that hangs.
-    """
-    if ready.cwd is None:
-        return tuple(ready.enter)
-    return ("/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", ready.cwd, *ready.enter)
 
 
 def _reporting(descriptor: int | None) -> tuple[str, ...]:

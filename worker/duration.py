@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from app.wire import mediatime
-from worker.child import go
+from worker.aside import Hung
+from worker.child import reach
 from worker.machine import Machine
 from worker.plan import Plan
 
@@ -36,10 +37,15 @@ async def _duration(url: str, options: dict[str, str], ready: Plan, machine: Mac
 
 async def _output(ready: Plan, program: str, *arguments: str) -> str:
     """What a program prints in the job's place, on both of its streams; "" when it takes too long."""
+    try:
+        await reach(ready)
+    except (Hung, OSError):
+        return ""
     process = await asyncio.create_subprocess_exec(
-        *go(ready),
+        *ready.enter,
         program,
         *arguments,
+        cwd=ready.cwd,
         env=dict(ready.environment),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -20,7 +20,7 @@ from app.state.seal import BadSeal, Seal
 from app.wire import command
 from worker import files, outcome
 from worker.aside import Hung, aside
-from worker.child import Child, spawn
+from worker.child import Child, reach, spawn
 from worker.follow import follow
 from worker.inbound import Inbound
 from worker.limits import Watch
@@ -159,6 +159,7 @@ class Run:
     async def _execute(self, ready: Plan, place: Place, spec: dict[str, Any]) -> Outcome:
         if not await self._has_begun(ready):
             return outcome.of_status(-signal.SIGKILL, cancelled=True)
+        await reach(ready)
         child = spawn(ready, self._guard)
         self._child = child
         child.yield_to_others(ready.nice)

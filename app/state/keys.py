@@ -57,6 +57,8 @@ class Keys:
         """string PX · + key id:nonce: burnt · 2 windows"""
         self.fallbacks = self.tag + ":fallbacks"
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
+        self.replicated = self.tag + ":replicated"
+        """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
 

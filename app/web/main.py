@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
 from app.state.job import JobError
+from app.state.reach import SAY_EVERY, Unusable, reach
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import api, dashboard, fallbacks, openapi, pages, problems
@@ -24,6 +26,8 @@ from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
+
+log = logging.getLogger("ffgrid.web")
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -43,16 +47,17 @@ API = [
 ]
 
 
-def create_app(redis_url: str, master: Master) -> Starlette:
-    """One coordinator process's application."""
-    store = Store(redis_url)
+def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
+    """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve."""
+    store = Store(redis_url, replicas=replicas)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        reaching = asyncio.create_task(_reach(store, redis_url))
         ticking = asyncio.create_task(store.reaper.run())
         yield
         await asyncio.gather(*app.state.tasks, return_exceptions=True)
-        await stop(ticking)
+        await stop(reaching, ticking)
         await store.close()
 
     health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
@@ -70,6 +75,16 @@ def create_app(redis_url: str, master: Master) -> Starlette:
     app.state.tasks = set()
     app.state.draining = False
     return app
+
+
+async def _reach(store: Store, redis_url: str) -> None:
+    """Says in the log what there is to say about Redis, until it serves us."""
+    while True:
+        try:
+            return await reach(store.redis, redis_url)
+        except Unusable as error:
+            log.error("%s", error)
+        await asyncio.sleep(SAY_EVERY)
 
 
 async def livez(request: Request) -> Response:

@@ -23,7 +23,7 @@ from tests.shim.conftest import Place, answer, upgraded
 ID = "01M7ZSCJGFM87A34V23JR094QD"
 ACCEPTED = answer(201, {"id": ID, "qualified": 1, "new": True}, Location=f"/v1/jobs/{ID}")
 BLOCK = 1 << 18
-WAIT = 10  # seconds after which something has gone wrong
+WAIT = 20  # seconds after which something has gone wrong
 
 
 class Peer:
