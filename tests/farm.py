@@ -126,6 +126,7 @@ class Farm:
     redis_options: tuple[str, ...] = ()
     proxy: str = ""  # the one address that clients know, if there is a proxy
     apart: bool = False
+    settings: dict[str, str] = field(default_factory=dict)  # FFGRID_* of coordinators and workers
 
     def __post_init__(self) -> None:
         (self.folder / "client" / ROOT).mkdir(parents=True)
@@ -192,19 +193,20 @@ class Farm:
 
     # Processes
 
-    def add_key(self, name: str, role: str) -> Path:
+    def add_key(self, name: str, role: str, path: Path | None = None) -> Path:
         """A key file for a new key."""
-        path = self.folder / f"{name}.key"
+        path = path or self.folder / f"{name}.key"
         words = ["keys", "add", name, "--role", role, "--out", str(path)]
         flags = ["--redis-url", self.redis_url, "--master-file", str(self.folder / "master")]
         with ThreadPoolExecutor(1) as pool:  # a test's own event loop may be running in this thread
             assert pool.submit(main, [*words, *flags]).result() == 0
         return path
 
-    def start_web(self, port: int = 0) -> Web:
-        """A coordinator that answers, on that port or a free one."""
+    def start_web(self, port: int = 0, wait: bool = True) -> Web:
+        """A coordinator that answers, once it was waited for, on that port or a free one."""
         web = self._begin_web(port)
-        self._until_answers(web)
+        if wait:
+            self._until_answers(web)
         return web
 
     def restart_web(self, index: int) -> Web:
@@ -223,11 +225,17 @@ class Farm:
         self.redis.process = server
 
     def start_worker(
-        self, worker_id: str, slots: int = 2, env: dict[str, str] | None = None, ffmpeg: str | None = None
+        self,
+        worker_id: str,
+        slots: int = 2,
+        env: dict[str, str] | None = None,
+        ffmpeg: str | None = None,
+        wait: bool = True,
     ) -> Worker:
-        """A worker that takes jobs. One that was started before under this name uses the same key."""
+        """A worker that takes jobs, once it was waited for. One that had this name before has left it its key."""
         worker = self._begin_worker(worker_id, slots, env, ffmpeg)
-        self._until_registered(worker)
+        if wait:
+            self._until_registered(worker)
         return worker
 
     def install_shim(self, *flags: str) -> Path:
@@ -334,7 +342,8 @@ class Farm:
 
     def _coordinator_environ(self) -> dict[str, str]:
         master = str(self.folder / "master")
-        return {**self._environ(), "FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+        environ = {"FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+        return {**self._environ(), **environ, **self.settings}
 
     def _changed(self, env: dict[str, str | None]) -> dict[str, str]:
         merged = {**self.environ, **env}
@@ -390,6 +399,7 @@ class Farm:
             "FFGRID_ROOTS": f"{ROOT_NAME}={self.worker_root}",
             "FFGRID_WORKER_ID": worker_id,
             "FFGRID_SLOTS": str(slots),
+            **self.settings,
             **({"FFGRID_FFMPEG": ffmpeg} if ffmpeg else {}),
             **(env or {}),
         }

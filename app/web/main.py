@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -25,6 +25,7 @@ from app.web import api, dashboard, fallbacks, openapi, pages, problems
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
+from app.web.leaving import Leaving, until_leaving
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 log = logging.getLogger("ffgrid.web")
@@ -33,7 +34,7 @@ API = [
     Route(JOBS, api.submit, methods=["POST"]),
     Route(JOBS, api.listing, methods=["GET"]),
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
-    Route(JOBS + "/{job_id}/log", api.log, methods=["GET"]),
+    Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
     Route(JOBS + "/{job_id}/pause", api.pause, methods=["POST"]),
     Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
@@ -46,6 +47,8 @@ API = [
     Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
 ]
 
+SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
+
 
 def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve."""
@@ -56,9 +59,12 @@ def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
         reaching = asyncio.create_task(_reach(store, redis_url))
         ticking = asyncio.create_task(store.reaper.run())
         yield
-        await asyncio.gather(*app.state.tasks, return_exceptions=True)
+        if app.state.tasks:
+            await asyncio.wait(app.state.tasks, timeout=SETTLE)
         await stop(reaching, ticking)
-        await store.close()
+        with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
+            async with asyncio.timeout(SETTLE):
+                await store.close()
 
     health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
     static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
@@ -73,7 +79,7 @@ def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
     app.state.verifier = Verifier(store.clients, master)
     app.state.census = Census(store.workers)
     app.state.tasks = set()
-    app.state.draining = False
+    app.state.leaving = Leaving()
     return app
 
 
@@ -94,7 +100,9 @@ async def livez(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """This process can serve: it is not going away, and Redis answers."""
-    if request.app.state.draining:
-        raise problems.Problem(503, "draining", "this process is going away")
+    leaving: Leaving = request.app.state.leaving
+    leaving.asked()
+    if leaving.announced:
+        raise problems.Problem(503, "leaving", "this process is going away")
     await request.app.state.store.redis.ping()
     return JSONResponse({"status": "ready"})

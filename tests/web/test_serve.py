@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.web import serve
+from app.web.leaving import Leaving
 
 SO_ATTACH_FILTER = 26
 
@@ -142,7 +143,7 @@ def test_a_server_looks_for_hosts_that_have_vanished(
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, timeout_keep_alive=60, timeout_graceful_shutdown=1
     )
-    server, listener = serve.Server(config, app), serve.listen("127.0.0.1", 0)
+    server, listener = serve.Server(config, Leaving()), serve.listen("127.0.0.1", 0)
     known = server.server_state.connections
 
     async def until(condition: Callable[[], bool]) -> None:
