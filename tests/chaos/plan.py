@@ -14,7 +14,7 @@ QUICK, PACED = (12, 50), (25, 50)  # pictures of a film
 
 WORKERS, WEBS = 3, 2
 WORKER, WEB, REDIS, DISK = "worker", "web", "redis", "disk"
-# fault -> what it hits, how often it is drawn, the seconds that it lasts
+# fault -> what it hits, how many of 23 are like that, the seconds that it lasts
 FAULTS = {
     "kill worker": (WORKER, 5, (0.2, 2.0)),
     "freeze worker": (WORKER, 3, (3.0, 12.0)),
@@ -82,14 +82,18 @@ def faults(lot: Random, seconds: float) -> list[Fault]:
 def _faults(lot: Random, seconds: float) -> Iterator[Fault]:
     free: dict[tuple[str, int], float] = {}
     counts = {WORKER: WORKERS, WEB: WEBS, REDIS: 1, DISK: 1}
+    deck: list[str] = []  # each fault comes up as often as it should, whatever the seed
     at = lot.uniform(*PAUSE)
     while at < seconds:
-        (what,) = lot.choices(list(FAULTS), [weight for _, weight, _ in FAULTS.values()])
-        target, _, length = FAULTS[what]
-        number, lasts = lot.randrange(counts[target]), lot.uniform(*length)
-        if free.get((target, number), 0.0) <= at:
-            yield Fault(at, what, target, number, lasts)
-            free[target, number] = at + lasts + REST
-            at += lot.uniform(*PAUSE)
-        else:
-            at += 0.1
+        if not deck:
+            deck = [what for what, (_, weight, _) in FAULTS.items() for _ in range(weight)]
+            lot.shuffle(deck)
+        for what in deck:
+            target, _, length = FAULTS[what]
+            number, lasts = lot.randrange(counts[target]), lot.uniform(*length)
+            if free.get((target, number), 0.0) <= at:
+                yield Fault(at, what, target, number, lasts)
+                free[target, number] = at + lasts + REST
+                deck.remove(what)
+                break
+        at += lot.uniform(*PAUSE)

@@ -46,7 +46,7 @@ class Row:
         """The cells of its line."""
         sign = ">=" if self.at_least else "<=" if self.goal else ""
         goal = f"{sign} {_number(self.goal)} {self.unit}".strip()
-        found = f"{_number(self.value)} {self.unit}".strip()
+        found = f"{_number(self.value)} {self.unit}".strip() if math.isfinite(self.value) else "never"
         return (self.id, self.what, found, goal, self.verdict(short) or "-")
 
     def json(self, short: bool = False) -> dict[str, Any]:
@@ -76,6 +76,4 @@ def line(cells: tuple[str, ...]) -> str:
 
 
 def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "never"
     return f"{value:.0f}" if value == int(value) else f"{value:.2f}"
