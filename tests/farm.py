@@ -187,19 +187,23 @@ class Farm:
         )
         return path
 
-    def start_web(self, port: int = 0) -> Web:
+    def start_web(self, port: int = 0, env: dict[str, str] | None = None) -> Web:
         """A coordinator that answers, on that port or a free one."""
         port = port or free_port()
         log = self.folder / f"web-{port}-{len(self.webs)}.log"
-        process = self._spawn(["web", "--port", str(port)], self._coordinator_environ(), log)
+        environ = {**self._coordinator_environ(), **(env or {})}
+        process = self._spawn(["web", "--port", str(port)], environ, log)
         web = Web(process, log, f"http://127.0.0.1:{port}", port)
         self.webs.append(web)
         self._until_ready(web, lambda: answers(f"{web.url}/livez"))
         return web
 
-    def restart_web(self, index: int) -> Web:
-        """Another process in the place of that coordinator."""
-        self.webs[index].kill()
+    def restart_web(self, index: int, gently: bool = False) -> Web:
+        """Another process in the place of that coordinator, which is killed, or asked to end."""
+        if gently:
+            self.webs[index].end()
+        else:
+            self.webs[index].kill()
         web = self.start_web(self.webs[index].port)
         self.webs[index] = self.webs.pop()
         return web
