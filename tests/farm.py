@@ -11,9 +11,12 @@ In a farm that is `apart` the workers have a mount namespace of their own, where
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,6 +25,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,10 +33,17 @@ from typing import Any, TypeVar
 
 import pytest
 
+from app.cli.client import Client
+from app.cli.main import main
+from app.state.store import Store
+from app.wire import keyfile
+from app.wire.messages import JOBS, WORKERS, job_path
 from tests.conftest import start_server
 
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
 ROOT_NAME = "Media"
+SHARED_FARMS = {"farm", "acting", "each_farm", "grid"}  # fixtures of more than one test
+PATIENCE = "60"  # seconds for a worker to take a call: where machines are busy, the usual five are too few
 FFGRID = str(Path(sys.executable).with_name("ffgrid"))
 
 # $1 the client's directory, $2 where the worker has it; the rest is the worker.
@@ -41,7 +52,7 @@ APART = 'mount --bind "$1" "$2" && mount -t tmpfs none "$1" && shift 2 && exec "
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], within: float = 20.0) -> T:
+def until(condition: Callable[[], T], within: float = 40.0) -> T:
     """What the condition gives once that is true. Fails the test when it takes too long."""
     deadline = time.monotonic() + within
     while not (found := condition()):
@@ -115,6 +126,7 @@ class Farm:
     redis_options: tuple[str, ...] = ()
     proxy: str = ""  # the one address that clients know, if there is a proxy
     apart: bool = False
+    settings: dict[str, str] = field(default_factory=dict)  # FFGRID_* of coordinators and workers
 
     def __post_init__(self) -> None:
         (self.folder / "client" / ROOT).mkdir(parents=True)
@@ -145,10 +157,12 @@ class Farm:
             redis.kill()
             raise
         try:
-            for _ in range(webs):
-                farm.start_web()
-            for number in range(1, workers + 1):
-                farm.start_worker(f"w{number}")
+            started = [farm._begin_web() for _ in range(webs)]
+            hired = [farm._begin_worker(f"w{number}") for number in range(1, workers + 1)]
+            for web in started:
+                farm._until_answers(web)
+            for worker in hired:
+                farm._until_registered(worker)
         except BaseException:
             farm.close()
             raise
@@ -179,23 +193,20 @@ class Farm:
 
     # Processes
 
-    def add_key(self, name: str, role: str) -> Path:
+    def add_key(self, name: str, role: str, path: Path | None = None) -> Path:
         """A key file for a new key."""
-        path = self.folder / f"{name}.key"
-        self._run(
-            ["keys", "add", name, "--role", role, "--out", str(path)], self._coordinator_environ(), None
-        )
+        path = path or self.folder / f"{name}.key"
+        words = ["keys", "add", name, "--role", role, "--out", str(path)]
+        flags = ["--redis-url", self.redis_url, "--master-file", str(self.folder / "master")]
+        with ThreadPoolExecutor(1) as pool:  # a test's own event loop may be running in this thread
+            assert pool.submit(main, [*words, *flags]).result() == 0
         return path
 
-    def start_web(self, port: int = 0, env: dict[str, str] | None = None) -> Web:
-        """A coordinator that answers, on that port or a free one."""
-        port = port or free_port()
-        log = self.folder / f"web-{port}-{len(self.webs)}.log"
-        environ = {**self._coordinator_environ(), **(env or {})}
-        process = self._spawn(["web", "--port", str(port)], environ, log)
-        web = Web(process, log, f"http://127.0.0.1:{port}", port)
-        self.webs.append(web)
-        self._until_ready(web, lambda: answers(f"{web.url}/livez"))
+    def start_web(self, port: int = 0, wait: bool = True, env: dict[str, str] | None = None) -> Web:
+        """A coordinator that answers, once it was waited for, on that port or a free one."""
+        web = self._begin_web(port, env)
+        if wait:
+            self._until_answers(web)
         return web
 
     def restart_web(self, index: int, gently: bool = False) -> Web:
@@ -217,26 +228,17 @@ class Farm:
         self.redis.process = server
 
     def start_worker(
-        self, worker_id: str, slots: int = 2, env: dict[str, str] | None = None, ffmpeg: str | None = None
+        self,
+        worker_id: str,
+        slots: int = 2,
+        env: dict[str, str] | None = None,
+        ffmpeg: str | None = None,
+        wait: bool = True,
     ) -> Worker:
-        """A worker that takes jobs. One that was started before under this name uses the same key."""
-        key = self.folder / f"{worker_id}.key"
-        if not key.exists():
-            self.add_key(worker_id, "worker")
-        environ = {
-            **self._environ(),
-            "FFGRID_REDIS_URL": self.redis_url,
-            "FFGRID_KEY_FILE": str(key),
-            "FFGRID_ROOTS": f"{ROOT_NAME}={self.worker_root}",
-            "FFGRID_WORKER_ID": worker_id,
-            "FFGRID_SLOTS": str(slots),
-            **({"FFGRID_FFMPEG": ffmpeg} if ffmpeg else {}),
-            **(env or {}),
-        }
-        log = self.folder / f"{worker_id}-{len(self.workers)}.log"
-        worker = Worker(self._spawn(["worker"], environ, log, self._apart()), log, worker_id)
-        self.workers.append(worker)
-        self._until_ready(worker, lambda: self._has_registered(worker))
+        """A worker that takes jobs, once it was waited for. One that had this name before has left it its key."""
+        worker = self._begin_worker(worker_id, slots, env, ffmpeg)
+        if wait:
+            self._until_registered(worker)
         return worker
 
     def install_shim(self, *flags: str) -> Path:
@@ -246,12 +248,17 @@ class Farm:
         assert done.returncode == 0, done.stderr
         return folder
 
-    def close(self) -> None:
-        """Ends all of it."""
+    def tidy(self) -> None:
+        """Ends the calls and commands that were left running."""
         for started in self.others:
             if started.poll() is None:
                 started.kill()
             started.communicate()
+        self.others.clear()
+
+    def close(self) -> None:
+        """Ends all of it."""
+        self.tidy()
         processes = [*self.workers, *self.webs, *([self.redis] if self.redis else [])]
         for process in processes:
             process.signal(signal.SIGCONT)
@@ -271,6 +278,7 @@ class Farm:
             "FFGRID_URL": self.urls,
             "FFGRID_KEY_FILE": str(self.key_file),
             "FFGRID_ROOTS": f"{ROOT_NAME}={self.client_root}",
+            "FFGRID_WAIT": PATIENCE,
         }
 
     def ffgrid(
@@ -302,9 +310,23 @@ class Farm:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def ask(self, target: str) -> Any:
+        """What a coordinator answers to a GET. For those who ask again and again: it costs no process."""
+        return Client(self.urls.split(), keyfile.parse(self.key_file.read_text())).get(target)
+
     def job(self, job_id: str) -> dict[str, Any]:
         """One job."""
-        found: dict[str, Any] = self.json("show", job_id)
+        found: dict[str, Any] = self.ask(job_path(job_id))
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The newest 200 jobs, the newest one first."""
+        found: list[dict[str, Any]] = self.ask(f"{JOBS}?limit=200")["jobs"]
+        return found
+
+    def known_workers(self) -> list[dict[str, Any]]:
+        """The workers that the coordinators know."""
+        found: list[dict[str, Any]] = self.ask(WORKERS)["workers"]
         return found
 
     def media(self, name: str, seconds: int = 10, size: str = "320x180") -> Path:
@@ -323,7 +345,8 @@ class Farm:
 
     def _coordinator_environ(self) -> dict[str, str]:
         master = str(self.folder / "master")
-        return {**self._environ(), "FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+        environ = {"FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+        return {**self._environ(), **environ, **self.settings}
 
     def _changed(self, env: dict[str, str | None]) -> dict[str, str]:
         merged = {**self.environ, **env}
@@ -359,18 +382,58 @@ class Farm:
                 cwd=self.folder,
             )
 
+    def _begin_web(self, port: int = 0, env: dict[str, str] | None = None) -> Web:
+        port = port or free_port()
+        log = self.folder / f"web-{port}-{len(self.webs)}.log"
+        environ = {**self._coordinator_environ(), **(env or {})}
+        process = self._spawn(["web", "--port", str(port)], environ, log)
+        self.webs.append(Web(process, log, f"http://127.0.0.1:{port}", port))
+        return self.webs[-1]
+
+    def _begin_worker(
+        self, worker_id: str, slots: int = 2, env: dict[str, str] | None = None, ffmpeg: str | None = None
+    ) -> Worker:
+        key = self.folder / f"{worker_id}.key"
+        if not key.exists():
+            self.add_key(worker_id, "worker")
+        environ = {
+            **self._environ(),
+            "FFGRID_REDIS_URL": self.redis_url,
+            "FFGRID_KEY_FILE": str(key),
+            "FFGRID_ROOTS": f"{ROOT_NAME}={self.worker_root}",
+            "FFGRID_WORKER_ID": worker_id,
+            "FFGRID_SLOTS": str(slots),
+            **self.settings,
+            **({"FFGRID_FFMPEG": ffmpeg} if ffmpeg else {}),
+            **(env or {}),
+        }
+        log = self.folder / f"{worker_id}-{len(self.workers)}.log"
+        self.workers.append(Worker(self._spawn(["worker"], environ, log, self._apart()), log, worker_id))
+        return self.workers[-1]
+
+    def _until_answers(self, web: Web) -> None:
+        self._until_ready(web, lambda: answers(f"{web.url}/livez"))
+
+    def _until_registered(self, worker: Worker) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            self._until_ready(
+                worker, lambda: (worker.id, worker.pid) in pool.submit(asyncio.run, self._known()).result()
+            )
+
+    async def _known(self) -> list[tuple[str, int]]:
+        """The workers that have registered, and their process ids."""
+        store = Store(self.redis_url)
+        try:
+            return [(known.id, known.about["pid"]) for known in await store.workers.all()]
+        finally:
+            await store.close()
+
     def _until_ready(self, process: Process, is_ready: Callable[[], bool]) -> None:
         def looks_ready() -> bool:
             assert process.is_alive, process.log.read_text()
             return is_ready()
 
-        until(looks_ready, within=30.0)
-
-    def _has_registered(self, worker: Worker) -> bool:
-        if not any(web.is_alive for web in self.webs):
-            return b"slots" in worker.log.read_bytes()
-        known = self.json("workers")["workers"]
-        return any(one["id"] == worker.id and one["pid"] == worker.pid for one in known)
+        until(looks_ready, within=60.0)
 
 
 def own_mounts() -> list[str]:
@@ -383,12 +446,25 @@ def own_mounts() -> list[str]:
     )
 
 
+def ports() -> Iterator[int]:
+    """Ports of this process' own, again and again. The kernel gives none of them to a connection."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    own = range(10_000 + 2000 * number, 12_000 + 2000 * number)
+    first = random.randrange(len(own))  # beside another run of the tests
+    return itertools.cycle([*own[first:], *own[:first]])
+
+
+PORTS = ports()
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, now and as long as the test runs."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")
 
 
 def answers(url: str) -> bool:
@@ -404,6 +480,14 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     assert shutil.which("ffmpeg"), "ffmpeg is not installed: run `make test`, which installs it"
     with Farm.start(tmp_path_factory.mktemp("farm")) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def tidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test has less room in a farm that it shares because another one has left something running."""
+    yield
+    for name in SHARED_FARMS.intersection(request.fixturenames):
+        request.getfixturevalue(name).tidy()
 
 
 @pytest.fixture

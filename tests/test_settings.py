@@ -36,6 +36,7 @@ def test_nothing_needs_to_be_set() -> None:
 
     assert settings == Settings(
         redis_url=DEFAULT_REDIS,
+        replicas=0,
         urls=(DEFAULT_URL,),
         key_file=None,
         roots={},
@@ -88,13 +89,14 @@ def test_every_setting_can_come_from_the_environment() -> None:
     values = {
         "redis_url": "redis://e", "url": "http://e", "key_file": "/e/key", "roots": "E=/e", "worker_id": "e",
         "slots": "7", "labels": "e=e", "ffmpeg": "/e/ffmpeg", "ffprobe": "/e/ffprobe", "master_file": "/e/master",
-        "data_dir": "/e/data", "cache": "/e/cache", "sandbox": "rewrite",
+        "data_dir": "/e/data", "cache": "/e/cache", "sandbox": "rewrite", "replicas": "1",
     }  # fmt: skip
     settings = load(**{f"FFGRID_{name.upper()}": value for name, value in values.items()})
 
     assert set(values) == set(KNOWN) - {"config"}
     assert asdict(settings) == {
         "redis_url": "redis://e",
+        "replicas": 1,
         "urls": ("http://e",),
         "key_file": Path("/e/key"),
         "roots": {"E": "/e"},
@@ -214,6 +216,8 @@ def test_roots_and_labels_may_be_tables(tmp_path: Path) -> None:
         ("SLOTS", "two", "got 'two'"),
         ("SLOTS", "1.5", "expected a number"),
         ("SLOTS", "\N{SUPERSCRIPT TWO}", "expected a number"),
+        ("REPLICAS", "-1", "expected a number from 0 to 16"),
+        ("REPLICAS", "17", "expected a number from 0 to 16"),
         ("URL", "coordinator:8000", "expected http:// or https:// addresses, got 'coordinator:8000'"),
         ("URL", "ftp://x", "got 'ftp://x'"),
         ("URL", "http://a b", "got 'b'"),

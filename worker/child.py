@@ -23,6 +23,7 @@ from glob import glob
 from app.guard import Guard
 from app.wire import attach
 from worker import pipe
+from worker.aside import aside
 from worker.plan import Plan
 
 # Of root's powers a job of root keeps those about files.
@@ -103,6 +104,15 @@ class Child:
         """Closes every pipe end that is still open."""
         for name in self._ends:
             self.shut(name)
+
+
+async def reach(ready: Plan) -> None:
+    """Looks whether the directory answers in which a process is to start: this process would wait with it.
+
+    Raises Hung, OSError.
+    """
+    if ready.cwd is not None:
+        await aside(os.stat, ready.cwd)
 
 
 def spawn(ready: Plan, guard: Guard) -> Child:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from app.wire import mediatime
+from worker.aside import Hung
+from worker.child import reach
 from worker.machine import Machine
 from worker.plan import Plan
 
@@ -35,6 +37,10 @@ async def _duration(url: str, options: dict[str, str], ready: Plan, machine: Mac
 
 async def _output(ready: Plan, program: str, *arguments: str) -> str:
     """What a program prints in the job's place, on both of its streams; "" when it takes too long."""
+    try:
+        await reach(ready)
+    except (Hung, OSError):
+        return ""
     process = await asyncio.create_subprocess_exec(
         *ready.enter,
         program,
@@ -49,8 +55,7 @@ async def _output(ready: Plan, program: str, *arguments: str) -> str:
         async with asyncio.timeout(LIMIT):
             out, _ = await process.communicate()
     except (TimeoutError, asyncio.CancelledError) as stopped:
-        process.kill()
-        await process.wait()
+        process.kill()  # and not waited for: a file system that hangs would hold it
         if isinstance(stopped, asyncio.CancelledError):
             raise
         return ""

@@ -13,6 +13,7 @@ from app.state.leases import Lease, Leases
 from app.wire import command, mediatime
 from worker.child import Child
 from worker.duration import durations
+from worker.limits import Watch
 from worker.machine import Machine
 from worker.plan import Plan
 from worker.progress import Progress, Reader, fraction, time_left
@@ -21,13 +22,17 @@ EVERY = 0.5  # seconds between two reports that are stored
 PROBE_AFTER = 0.3  # seconds a job runs before it is worth asking how long its inputs are
 
 
-async def follow(child: Child, ready: Plan, machine: Machine, leases: Leases, lease: Lease) -> None:
-    """Stores progress until ffmpeg closes its reports."""
+async def follow(
+    child: Child, ready: Plan, machine: Machine, leases: Leases, lease: Lease, watch: Watch
+) -> None:
+    """Stores progress until ffmpeg closes its reports, and tells `watch` of it."""
     reader, next_store = Reader(), 0.0
     probing = asyncio.create_task(_expected(ready, machine))
     try:
         while data := await child.read("progress"):
             reports = reader.feed(data)
+            if reports:
+                watch.reports(reports[-1])
             now = time.monotonic()
             if not reports or (now < next_store and not reports[-1].ended):
                 continue

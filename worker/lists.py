@@ -12,7 +12,7 @@ from dataclasses import replace
 from app.wire import folding, placing, roots
 from app.wire.command import bare
 from worker.place import Place
-from worker.plan import PREFIX, CannotRun, Plan
+from worker.plan import CannotRun, Plan
 
 LIMIT = 1 << 20  # bytes of a list
 _BEGINS = (b"ffconcat version", b"#EXTM3U", b"<MPD", b"<?xml")
@@ -22,8 +22,8 @@ _OPTIONS = frozenset(
 )
 
 
-def localize(ready: Plan, place: Place, view: Mapping[str, str], stem: str) -> Plan:
-    """The plan with copies in the place of lists that name roots as `view` does. `stem` makes their names.
+def localize(ready: Plan, place: Place, view: Mapping[str, str]) -> Plan:
+    """The plan with copies in the place of lists that name roots as `view` does.
 
     Raises CannotRun for a list that names a file outside every root.
     """
@@ -34,14 +34,14 @@ def localize(ready: Plan, place: Place, view: Mapping[str, str], stem: str) -> P
         text = _text(path)
         changed = _renamed(text, place.view, view, os.path.basename(path))
         if changed != text:
-            copy = os.path.join(os.path.dirname(path), f"{PREFIX}{stem}-{index}{os.path.splitext(path)[1]}")
+            copy = os.path.join(os.path.dirname(path), f"{ready.stem}{index}{os.path.splitext(path)[1]}")
             with open(copy, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(changed)
             if place.names:
                 place.names.add(copy, argv[index + 1])
             argv[index + 1] = copy
             copies.append(copy)
-    return replace(ready, argv=argv, leftovers=[*ready.leftovers, *copies])
+    return replace(ready, argv=argv, copies=copies)
 
 
 def _lists(ready: Plan) -> Iterator[int]:

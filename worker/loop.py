@@ -17,18 +17,21 @@ from app.guard import Guard
 from app.state.connect import UNREACHABLE, RedisError, stop
 from app.state.leases import Delivery, Lease, Leases
 from app.state.output import Output
-from app.state.reaper import PROOF_MS
 from app.state.requirements import missing
 from app.state.seal import Seal
-from app.state.workers import BEAT, NameTaken, NoSuchWorker, Workers
+from app.state.workers import BEAT, PROOF_MS, NameTaken, NoSuchWorker, Workers
+from worker import leftovers
 from worker.machine import Machine
 from worker.place import Places
 from worker.run import Run
+from worker.tidy import Tidier
 
 BACKWARDS_EVERY = 8  # each so many claims the lanes are walked from the lowest, so that none starves
 # A worker that has heard nothing for so long ends what another may soon redo (see PROOF_MS).
 FENCE_SECONDS = PROOF_MS / 1000 - 5.0
 RETRY = 0.5  # seconds before Redis is asked again
+# It goes on while the host sleeps, where the system has such a clock.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 log = logging.getLogger("ffgrid.worker")
 
@@ -56,14 +59,17 @@ class Loop:
         self._machine = machine
         self._about = {**machine.about(version), "sandbox": places.mode}
         self._make: Callable[[Lease], Run] = lambda lease: Run(
-            lease, leases, output, seal, machine, places, guard
+            lease, leases, output, seal, machine, places, guard, self._mark
         )
         self._guard = guard
+        self._mark = leftovers.mark(leases.worker, leases.boot, seal.identity)
+        self._tidier = Tidier(leases, seal, machine)
         self._runs: dict[str, Run] = {}
+        self._stuck: set[asyncio.Task[int]] = set()  # processes that do not end; each keeps its slot
         self._tasks: set[asyncio.Task[None]] = set()
         self._classes: list[str] = []
         self._claims = 0
-        self._heard = time.monotonic()  # when the last heartbeat that was answered was sent
+        self._heard = time.clock_gettime(CLOCK)  # when the last heartbeat that was answered was sent
         self._waiting = False  # in a blocking read ...
         self._full = False  # ... that looks at the inbox only, because no slot was free
         self._draining = False
@@ -71,6 +77,8 @@ class Loop:
     async def run(self) -> None:
         """Registers, works until drained, retires. Raises NameTaken or Replaced."""
         dead = await self._holder_has_died()
+        if dead and (ended := await asyncio.to_thread(leftovers.end_leftovers, self._mark)):
+            log.warning("ended %d processes that an earlier start of this worker has left", ended)
         await self._workers.register(self._leases.worker, self._leases.boot, self._about, take_over=dead)
         await self._look_at_classes()
         ticking = asyncio.create_task(self._tick_for_ever())
@@ -110,7 +118,7 @@ class Loop:
 
     @property
     def _free(self) -> int:
-        return 0 if self._draining else self._machine.slots - len(self._runs)
+        return 0 if self._draining else self._machine.slots - len(self._runs) - len(self._stuck)
 
     async def _take_until_drained(self) -> None:
         while self._runs or not self._draining:
@@ -156,6 +164,8 @@ class Loop:
             self.drain()
         elif asked in ("cancel", "kill") and run:
             run.stop(asked)
+        elif asked == "call" and run:
+            run.call()
         elif asked in ("pause", "resume") and run:
             run.pause(asked == "pause")
 
@@ -182,6 +192,10 @@ class Loop:
         except Exception:
             log.exception("job %s: the worker failed at it", run.lease.id)
         del self._runs[run.lease.id]
+        if run.stuck:
+            log.error("job %s: its process does not end; its slot is lost until it does", run.lease.id)
+            self._stuck.add(run.stuck)
+            run.stuck.add_done_callback(self._stuck.discard)
         if self._waiting and (self._full or self._draining):
             await self._nudge()
 
@@ -202,7 +216,7 @@ class Loop:
         """Apart from the heartbeat, which may have to wait for Redis."""
         while True:
             self._guard.tick()
-            if time.monotonic() - self._heard > FENCE_SECONDS:
+            if time.clock_gettime(CLOCK) - self._heard > FENCE_SECONDS:
                 for run in self._runs.values():
                     run.fence()
             await asyncio.sleep(BEAT)
@@ -216,10 +230,11 @@ class Loop:
             await asyncio.sleep(BEAT)
 
     async def _beat(self) -> None:
-        asked = time.monotonic()
+        sent, asked = time.clock_gettime(CLOCK), time.monotonic()
         held = {job_id: run.lease.token for job_id, run in self._runs.items()}
-        beat = await self._leases.beat(len(self._runs), [] if self._draining else self._classes, held)
-        self._heard = asked
+        busy, classes = len(self._runs) + len(self._stuck), [] if self._draining else self._classes
+        beat = await self._leases.beat(busy, classes, held)
+        self._heard = sent
         if beat.standing == "replaced":
             raise Replaced(f"another process is the worker {self._leases.worker!r} now")
         if beat.standing == "unknown":
@@ -233,6 +248,8 @@ class Loop:
         for job_id, how in beat.cancelled.items():
             if run := self._runs.get(job_id):
                 run.stop(how)
+        if beat.litter and self._classes:
+            self._tidier.wake(self._classes)
         for job_id in held:
             if run := self._runs.get(job_id):
                 run.pause(job_id in beat.paused, as_of=asked)

@@ -12,6 +12,7 @@ from app.guard import Guard
 from app.settings import Settings
 from app.state.clients import read_private
 from app.state.connect import UNREACHABLE, stop
+from app.state.reach import RETRY, reach
 from app.state.seal import Seal
 from app.state.store import Store
 from app.state.workers import HELD_MS
@@ -32,7 +33,7 @@ class CannotWork(Exception):
 async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None:
     """Works until SIGTERM or SIGINT: takes nothing new, ends its jobs, leaves. A second signal hands them back.
 
-    Raises CannotWork, BadKey, NoFFmpeg, NoSandbox, Replaced.
+    A Redis that is away is waited for. Raises CannotWork, BadKey, NoFFmpeg, NoSandbox, Unusable, Replaced.
     """
     key = read_key(settings)
     machine = await inspect(
@@ -41,9 +42,9 @@ async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None
     places = Places(machine, settings.sandbox)
     if places.mode == "rewrite" and settings.sandbox == "auto":
         log.warning("jobs run without a namespace, their paths rewritten: %s", places.why)
-    store, guard = Store(settings.redis_url), Guard()
+    store, guard = Store(settings.redis_url, replicas=settings.replicas), Guard()
     try:
-        await _reach(store, settings.redis_url)
+        await reach(store.redis, settings.redis_url)
         leases = store.leases(settings.worker_id, secrets.token_hex(6))
         loop = Loop(
             leases, store.workers, store.output, Seal(key.seal), machine, places, guard, version("ffgrid")
@@ -82,23 +83,21 @@ def read_key(settings: Settings) -> keyfile.Key:
     return key
 
 
-async def _reach(store: Store, url: str) -> None:
-    try:
-        await store.redis.ping()
-    except UNREACHABLE as error:
-        raise CannotWork(f"cannot reach Redis at {url}: {error}") from None
-
-
 async def _run(loop: Loop) -> None:
-    """Runs it, waiting first for a holder of the same name that may have died a moment ago."""
-    deadline = asyncio.get_running_loop().time() + HELD_MS / 1000 + 0.5
+    """Runs it, waiting first for a holder of the same name that may have died a moment ago, and for Redis."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + HELD_MS / 1000 + 0.5
     while True:
         try:
             return await loop.run()
         except NameTaken as taken:
-            if asyncio.get_running_loop().time() > deadline:
+            if now() > deadline:
                 raise CannotWork(f"{taken}: stop it, or give this one another FFGRID_WORKER_ID") from None
             await asyncio.sleep(0.2)
+        except UNREACHABLE as error:  # it went away while the worker registered: nothing runs yet
+            log.warning("Redis cannot be reached (%s), trying again", error)
+            await asyncio.sleep(RETRY)
+            deadline = now() + HELD_MS / 1000 + 0.5
 
 
 def _obey_signals(loop: Loop, drain_seconds: float) -> None:

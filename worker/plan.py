@@ -1,7 +1,7 @@
 """What to run for a job on this machine: its command with the paths of the place where it runs.
 
 ffmpeg -i {Movies}/a.mkv {Movies}/b.mkv
--> ffmpeg -i /media/movies/a.mkv /media/movies/.ffgrid-01M7...-1-2.mkv       /srv/.ffgrid-... becomes /srv/b.mkv
+-> ffmpeg -i /media/movies/a.mkv /media/movies/.ffgrid-01M7...-1-5f2c9a03-2.mkv   /srv/.ffgrid-... becomes /srv/b.mkv
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.state.leases import Lease
 from app.wire import command, messages, placing, roots
 from app.wire.command import Command
+from worker import files, leftovers
 from worker.machine import Machine
 from worker.place import Place
 from worker.sandbox import HOME
-
-PREFIX = ".ffgrid-"  # what unfinished outputs are called; hidden, so that scanners of libraries skip them
 
 # The environment of a job is empty but for these.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LIBVA_DRIVER_NAME")
@@ -31,8 +31,8 @@ class CannotRun(Exception):
 class Plan:
     """A command ready to start. `enter` stands before it and takes it into its place.
 
-    `renames` gives, for each name here that is written, the name it gets at the end; `leftovers` are the names
-    that earlier attempts wrote and may have left.
+    `renames` gives, for each name here that is written, the name it gets at the end; those begin with `stem`.
+    `copies` are files that were made for it and go with it.
     """
 
     argv: Sequence[str]
@@ -46,12 +46,16 @@ class Plan:
     umask: int = -1
     nice: int = 0
     user: Sequence[int] = ()
+    stem: str = ""
     renames: Mapping[str, str] = field(default_factory=dict)
-    leftovers: Sequence[str] = ()
+    copies: Sequence[str] = ()
 
 
-def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, place: Place) -> Plan:
-    """Builds it. Raises CannotRun when the job names what this machine does not have."""
+def plan(spec: dict[str, Any], lease: Lease, machine: Machine, place: Place, mark: str = "") -> Plan:
+    """Builds it; `mark` is what its process carries (see `leftovers`). It looks at directories: see `aside`.
+
+    Raises CannotRun for what this machine does not have.
+    """
     program = machine.programs.get(spec["binary"])
     if program is None:
         raise CannotRun(f"this worker has no {spec['binary']}")
@@ -63,9 +67,9 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, plac
     if place.sandbox is None:
         _check(read, spec, cwd, place.view, machine.roots)
     is_atomic = not spec["in_place"] and command.kind(read) == "atomic"
-    renames = _renames(read, job_id, attempt, args) if is_atomic else {}
-    here = _renames(read, job_id, attempt, real_args) if is_atomic else {}
-    earlier = [_renames(read, job_id, before, real_args) for before in range(1, attempt)] if is_atomic else []
+    stem = files.stem(lease.id, lease.attempt, lease.mark)
+    renames = _renames(read, stem, args) if is_atomic else {}
+    here = _renames(read, stem, real_args) if is_atomic else {}
     return Plan(
         argv=[program, *(renames.get(index, text) for index, text in enumerate(args))],
         command=read,
@@ -74,15 +78,25 @@ def plan(spec: dict[str, Any], job_id: str, attempt: int, machine: Machine, plac
         stdin=spec["attach"] and read.reads_stdin and spec.get("stdin") != "none",
         awaits_stdin=spec["attach"] and read.reads_stdin and spec.get("stdin") == "ready",
         progress=bool(read.outputs) and spec["binary"] == "ffmpeg" and not read.has_progress,
-        environment=environment(os.environ, spec.get("env", {}), in_sandbox=place.sandbox is not None),
+        environment={
+            **environment(os.environ, spec.get("env", {}), in_sandbox=place.sandbox is not None),
+            **({leftovers.NAME: mark} if mark else {}),
+        },
         umask=spec.get("umask", -1),
         nice=spec.get("nice", 0),
         user=spec.get("user", ()),
+        stem=stem,
         renames={
             _path(temporary, real_cwd): _path(real_args[at], real_cwd) for at, temporary in here.items()
         },
-        leftovers=[_path(temporary, real_cwd) for names in earlier for temporary in names.values()],
     )
+
+
+def folders(spec: dict[str, Any], machine: Machine) -> set[str]:
+    """The directories here in which attempts at this job may have left files. Raises CannotRun."""
+    args, cwd = _unfolded(spec, machine.roots)
+    read = command.read(spec["binary"], args)
+    return {os.path.dirname(_path(args[at], cwd)) for at in placing.files(read)}
 
 
 def environment(own: Mapping[str, str], asked: Mapping[str, str], *, in_sandbox: bool) -> dict[str, str]:
@@ -124,7 +138,7 @@ def _check(
             raise CannotRun(f"{text!r} leads out of its root through a link")
 
 
-def _renames(read: Command, job_id: str, attempt: int, args: Sequence[str]) -> dict[int, str]:
+def _renames(read: Command, stem: str, args: Sequence[str]) -> dict[int, str]:
     """For each output, a name of this attempt in the same directory with the same suffix.
 
     `args` are the arguments of `read`, or the same ones with other paths of the roots.
@@ -133,7 +147,7 @@ def _renames(read: Command, job_id: str, attempt: int, args: Sequence[str]) -> d
     for index in command.output_files(read):
         folder, name = os.path.split(args[index])
         suffix = name[name.rfind(".") :] if "." in name else ""  # as ffmpeg finds it: ".mkv" is a suffix too
-        named[index] = os.path.join(folder, f"{PREFIX}{job_id}-{attempt}-{index}{suffix}")
+        named[index] = os.path.join(folder, f"{stem}{index}{suffix}")
         if not folder and args[index].startswith("file:"):
             named[index] = "file:" + named[index]
     return named

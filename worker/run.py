@@ -1,4 +1,4 @@
-"""One job: plan, start, follow, end. The lease is the right to say anything about it."""
+"""One attempt at one job: plan, start, follow, publish, end. The lease is the right to say anything about it."""
 
 from __future__ import annotations
 
@@ -9,35 +9,44 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from app.guard import Guard
-from app.state.connect import UNREACHABLE, RedisError, stop
+from app.state.connect import UNREACHABLE, RedisError
 from app.state.job import LeaseLost
 from app.state.leases import Lease, Leases
 from app.state.output import Output
 from app.state.seal import BadSeal, Seal
-from app.wire import attach
-from worker.child import Child, spawn
+from app.wire import command
+from worker import files, outcome
+from worker.aside import Hung, aside
+from worker.child import Child, reach, spawn
 from worker.follow import follow
 from worker.inbound import Inbound
+from worker.limits import Watch
 from worker.lists import localize
 from worker.machine import Machine
-from worker.outcome import Outcome, of_status, refused
+from worker.outcome import Outcome
 from worker.place import Place, Places
 from worker.plan import CannotRun, Plan, plan
+from worker.relay import DRAIN_SECONDS, Relay
 from worker.report import Caller, Log
-from worker.rewrite import Names
 
 log = logging.getLogger("ffgrid.worker")
 
 CANCEL_SECONDS = 1.0  # from SIGTERM to SIGKILL
+STUCK_SECONDS = 10.0  # from SIGKILL to giving up a process that does not end
 STDIN_SECONDS = 1.0  # how long a job waits for input that its caller says is there
+CALLER_SECONDS = 2.0  # between two looks whether a caller has come, which its coordinator also says at once
 RETRY = 0.5  # seconds before Redis is told again how a job ended
-DRAIN_SECONDS = 1.0  # for pipes that a grandchild of ffmpeg still holds open
+
+
+class Stuck(Exception):
+    """A process does not end, not even by SIGKILL."""
 
 
 class Run:
-    """One attempt at one job. `stop` may be called at any time."""
+    """One attempt. `stop` may be called at any time; `stuck` is what still waits for a process that does not end."""
 
     def __init__(
         self,
@@ -48,27 +57,37 @@ class Run:
         machine: Machine,
         places: Places,
         guard: Guard,
+        mark: str,
     ) -> None:
         self.lease = lease
+        self.stuck: asyncio.Task[int] | None = None
         self._leases = leases
         self._output = output
         self._seal = seal
         self._machine = machine
         self._places = places
         self._guard = guard
+        self._mark = mark
         self._log = Log(output, lease)
         self._caller: Caller | None = None
+        self._called = asyncio.Event()  # its caller has come
         self._child: Child | None = None
         self._in_place = False
-        self._paused = False
+        self._paused = asyncio.Event()
         self._told = 0.0  # when it was last said whether to pause, by time.monotonic()
         self._stopping: str | None = None
         self._stopped = asyncio.Event()
+        self._publishing = False  # the outputs get their names: nothing but the lease's loss stops that
         self._killer: asyncio.Task[None] | None = None
+        if lease.called:
+            self._called.set()
 
     def stop(self, how: str) -> None:
-        """Ends the process: "cancel" (asks first), "kill", "lost" (says nothing afterwards) or "release"."""
-        if self._stopping == how:
+        """Ends the process: "cancel" (asks first), "kill", "lost" (says nothing afterwards) or "release".
+
+        Also "timeout" and "stalled", when it has reached a limit.
+        """
+        if self._stopping == how or (self._publishing and how != "lost"):
             return
         self._stopping = how
         self._stopped.set()
@@ -87,10 +106,14 @@ class Run:
         if as_of is not None and as_of < self._told:
             return
         self._told = time.monotonic()
-        if paused != self._paused and self._stopping is None:
-            self._paused = paused
+        if paused != self._paused.is_set() and self._stopping is None:
+            (self._paused.set if paused else self._paused.clear)()
             if self._child:
                 self._child.signal_group(signal.SIGSTOP if paused else signal.SIGCONT)
+
+    def call(self) -> None:
+        """The job's caller has come."""
+        self._called.set()
 
     def fence(self) -> None:
         """Nobody may know any more that this runs: ends it if another attempt would write the same files."""
@@ -99,188 +122,184 @@ class Run:
 
     async def run(self) -> None:
         """Runs it to its end and says how it ended, unless the lease is lost."""
-        try:
+        with suppress(LeaseLost):
             await self._say(await self._outcome())
-        except LeaseLost:
-            return
 
     async def _outcome(self) -> Outcome:
         try:
-            spec = self._seal.open(self.lease.id, self.lease.sealed)
-            self._in_place = spec["in_place"]
-            if spec["attach"]:
-                self._caller = Caller(self._output, self.lease)
-                if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
-                    return refused("its worker was lost after it had sent or taken data")
-            place = await self._places.find(spec)
-            ready = plan(spec, self.lease.id, self.lease.attempt, self._machine, place)
-            if place.names:
-                stem = f"{self.lease.id}-{self.lease.attempt}"
-                ready = await asyncio.to_thread(localize, ready, place, place.names.there, stem)
-            _check_outputs(ready)
-            return await self._execute(ready, place)
-        except (BadSeal, CannotRun) as error:
-            return refused(str(error))
+            return await self._attempt(self._seal.open(self.lease.id, self.lease.sealed))
+        except (BadSeal, CannotRun, files.Exists) as error:
+            return outcome.refused(str(error))
+        except (Hung, Stuck) as error:
+            return outcome.stuck(str(error), again=not self._in_place)
         except OSError as error:
-            return refused(f"cannot start {error.filename or 'it'}: {error.strerror}")
+            return outcome.no_file(error, "publish" if self._publishing else "start")
 
-    async def _execute(self, ready: Plan, place: Place) -> Outcome:
-        if ready.awaits_stdin:
-            with suppress(RedisError):  # it comes later then
-                await self._output.receive_in(self.lease.id, "0-0", STDIN_SECONDS)
-        if self._stopping:
-            return of_status(-signal.SIGKILL, cancelled=True)
+    async def _attempt(self, spec: dict[str, Any]) -> Outcome:
+        self._in_place = spec["in_place"]
+        if spec["attach"]:
+            self._caller = Caller(self._output, self.lease)
+            if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
+                return outcome.refused("its worker was lost after it had sent or taken data")
+        place = await self._places.find(spec)
+        ready = await aside(plan, spec, self.lease, self._machine, place, self._mark)
+        if self.lease.published and ready.renames:
+            left = await aside(files.whole, ready.renames, ready.stem, self.lease.published)
+            if left is not None:
+                return await self._publish(ready, left, self.lease.published)
+        if ready.renames and not ready.command.overwrite:
+            await aside(files.check_free, ready.renames.values())
+        try:
+            if place.names:
+                ready = await aside(localize, ready, place, place.names.there)
+            return await self._execute(ready, place, spec)
+        finally:
+            await self._clean(ready)
+
+    async def _execute(self, ready: Plan, place: Place, spec: dict[str, Any]) -> Outcome:
+        if not await self._has_begun(ready):
+            return outcome.of_status(-signal.SIGKILL, cancelled=True)
+        await reach(ready)
         child = spawn(ready, self._guard)
         self._child = child
         child.yield_to_others(ready.nice)
-        if self._paused:
+        if self._paused.is_set():
             child.signal_group(signal.SIGSTOP)
         began = time.monotonic()
+        watch = Watch(child.pid, spec.get("max_seconds", 0), spec.get("stall_seconds", 0))
+        relay = Relay(child, self._log, self._caller, watch)
         try:
-            status = await self._attend(child, ready, place)
+            status = await self._attend(child, ready, place, relay, watch)
         finally:
             child.kill()
             child.close()
         if status == -signal.SIGKILL and not self._stopping and self._guard.has_struck(began):
             self._stopping = "release"  # it was this worker that was frozen: the job is not to blame
-        outcome = of_status(status, cancelled=self._stopping in ("cancel", "kill"))
-        await self._settle_files(ready, outcome)
-        return outcome
+        if self._stopping in ("timeout", "stalled"):
+            limit = spec["max_seconds"] if self._stopping == "timeout" else spec["stall_seconds"]
+            return outcome.overdue(self._stopping, status, limit)
+        is_killed = self._stopping in ("cancel", "kill")
+        ended = outcome.of_status(status, is_killed, relay.tail, watch.memory_was_short())
+        if ended.event == "succeed" and ready.renames and not self._stopping:
+            described = await aside(files.described, ready.renames, ready.stem)
+            return await self._publish(ready, ready.renames, described)
+        return ended
 
-    async def _attend(self, child: Child, ready: Plan, place: Place) -> int:
-        """Relays until the process has ended and its pipes are empty; its status."""
-        is_report = ready.command.binary == "ffprobe"  # media that ffmpeg prints holds names only by chance
-        pumps = [
-            asyncio.create_task(
-                self._pump(child, "stdout", attach.STDOUT, place.names if is_report else None)
-            ),
-            asyncio.create_task(self._pump(child, "stderr", attach.STDERR, place.names)),
-        ]
+    async def _has_begun(self, ready: Plan) -> bool:
+        """Waits for what has to be there first. False when the job was stopped meanwhile.
+
+        What writes under its own names waits for its caller: one that got no answer may be running it himself.
+        """
+        if self._caller and command.kind(ready.command) != "none":
+            while not (self._called.is_set() or self._stopping):
+                with suppress(TimeoutError, RedisError):
+                    async with asyncio.timeout(CALLER_SECONDS):
+                        await self._called.wait()
+                with suppress(RedisError):
+                    if not self._called.is_set() and await self._leases.is_called(self.lease):
+                        self._called.set()
+        if ready.awaits_stdin and not self._stopping:
+            with suppress(RedisError):  # it comes later then
+                await self._output.receive_in(self.lease.id, "0-0", STDIN_SECONDS)
+        return self._stopping is None
+
+    async def _attend(self, child: Child, ready: Plan, place: Place, relay: Relay, watch: Watch) -> int:
+        """Relays until the process has ended and its pipes are empty; its status. Raises Stuck."""
+        relay.begin(place.names, is_report=ready.command.binary == "ffprobe", has_progress=ready.progress)
+        watching = asyncio.create_task(self._end_when_overdue(watch))
+        beside = [watching]
         inbound = (
-            Inbound(self._output, self.lease.id, self._caller, child, pumps[0]) if self._caller else None
+            Inbound(self._output, self.lease.id, self._caller, child, relay.pumps[0])
+            if self._caller
+            else None
         )
-        listening = [asyncio.create_task(inbound.run())] if inbound else []
+        listening = asyncio.create_task(inbound.run()) if inbound else None
         if ready.progress:
-            listening.append(
-                asyncio.create_task(follow(child, ready, self._machine, self._leases, self.lease))
-            )
+            work = follow(child, ready, self._machine, self._leases, self.lease, watch)
+            beside.append(asyncio.create_task(work))
         try:
-            status = await child.wait()
+            status = await self._ended(child)
             if self._caller:
                 self._caller.end()
-            await self._emptied(pumps)
+            await relay.emptied(self._stopped, asked_to_end=self._stopping == "cancel")
         finally:
-            if inbound:
+            if inbound and listening:
                 await inbound.stop()
-                await asyncio.wait(listening[:1], timeout=DRAIN_SECONDS)
-            await stop(*pumps, *listening)
-        for task in (*pumps, *listening):
-            if not task.cancelled() and task.exception():
-                log.error("job %s: relaying failed", self.lease.id, exc_info=task.exception())
+                await asyncio.wait((listening,), timeout=DRAIN_SECONDS)
+                beside.append(listening)
+            await relay.end(self.lease.id, *beside)
         return status
 
-    async def _emptied(self, pumps: list[asyncio.Task[None]]) -> None:
-        """Waits until all that was printed has gone on its way; after a stop, not for long."""
+    async def _ended(self, child: Child) -> int:
+        """Its status, once it has ended. Raises Stuck when it does not although it was killed."""
+        ending = asyncio.create_task(child.wait())
         stopped = asyncio.create_task(self._stopped.wait())
-        pending: set[asyncio.Task[None]] = set(pumps)
-        while pending and not stopped.done():
-            limit = None if self._caller else DRAIN_SECONDS
-            done, _ = await asyncio.wait(
-                (*pending, stopped), timeout=limit, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                break
-            pending -= done
-        if pending and stopped.done() and self._stopping == "cancel":
-            await asyncio.wait(pending, timeout=DRAIN_SECONDS)
+        await asyncio.wait((ending, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        await asyncio.wait((ending,), timeout=CANCEL_SECONDS + STUCK_SECONDS)
+        if not ending.done():
+            self.stuck = ending
+            raise Stuck(f"process {child.pid} does not end, it hangs in the kernel")
+        return ending.result()
 
-    async def _pump(self, child: Child, name: str, kind: bytes, names: Names | None) -> None:
-        """From one of the process's pipes to where it belongs, byte for byte, until it ends."""
-        shown = names.stream() if names else None
-        try:
-            while data := await child.read(name):
-                await self._print(kind, shown.feed(data) if shown else data)
-            if shown:
-                await self._print(kind, shown.end())
-        finally:
-            child.shut(name)
+    async def _end_when_overdue(self, watch: Watch) -> None:
+        self.stop(await watch.overdue(self._paused))
 
-    async def _print(self, kind: bytes, data: bytes) -> None:
-        if data and self._caller:
-            await self._caller.write(kind, data)
-        if data and (not self._caller or kind == attach.STDERR):
-            await self._keep(kind, data)
+    async def _publish(self, ready: Plan, renames: Mapping[str, str], described: str) -> Outcome:
+        """Gives whole outputs their names, if nobody else has the job and nobody has asked for its end."""
+        verdict = await self._ask_to_publish(described)
+        if verdict != "ok":
+            return outcome.of_status(0, cancelled=True)
+        self._publishing = True
+        await aside(files.publish, renames, bool(ready.command.overwrite))
+        if self.lease.attempt > 1:
+            folders = {os.path.dirname(path) for path in ready.renames}
+            with suppress(Hung, OSError):
+                await aside(files.sweep, folders, self.lease.id)
+        return Outcome("succeed", 0)
 
-    async def _keep(self, kind: bytes, data: bytes) -> None:
-        try:
-            await self._log.write(kind, data)
-        except RedisError:
-            return  # a log is for people: a job does not fail for it
-
-    async def _settle_files(self, ready: Plan, outcome: Outcome) -> None:
-        """Gives finished outputs their names, while the lease holds; removes unfinished ones."""
-        if outcome.event == "succeed" and ready.renames:
-            await self._still_ours()
-            await asyncio.to_thread(_publish, ready.renames)
-        for temporary in (*ready.renames, *ready.leftovers):
-            await asyncio.to_thread(_remove, temporary)
-
-    async def _still_ours(self) -> None:
-        """Waits until Redis confirms the lease. Raises LeaseLost."""
+    async def _ask_to_publish(self, described: str) -> str:
         while True:
             try:
-                return await self._leases.check(self.lease)
+                return await self._leases.publish(self.lease, described)
             except UNREACHABLE:
                 await asyncio.sleep(RETRY)
 
-    async def _say(self, outcome: Outcome) -> None:
+    async def _clean(self, ready: Plan) -> None:
+        """Removes what it has not published. A file system that hangs keeps it, for whoever tidies later."""
+        if ready.renames or ready.copies:
+            with suppress(Hung, OSError):
+                await aside(files.remove, [*ready.renames, *ready.copies])
+
+    async def _say(self, ended: Outcome) -> None:
         """Tells the queue, however long Redis takes to answer. Raises LeaseLost."""
         if self._stopping == "lost":
             raise LeaseLost
         while True:
             try:
-                await self._log.close()
+                await self._close_log()
                 if self._stopping == "release":
                     return await self._leases.release(self.lease)
-                await self._leases.finish(self.lease, outcome.event, outcome.fields())
+                await self._leases.finish(self.lease, ended.event, ended.fields(), ended.again)
                 break
             except UNREACHABLE:
                 await asyncio.sleep(RETRY)
         try:
             if self._caller:
-                await self._caller.exit(outcome.frame())
+                await self._caller.exit(ended.frame())
             await self._output.end(self.lease.id, attached=bool(self._caller))
         except RedisError:
             return None  # the job's hash says how it ended; whoever waits reads it there
+
+    async def _close_log(self) -> None:
+        try:
+            await self._log.close()
+        except UNREACHABLE:
+            raise
+        except RedisError as error:  # a log is for people: a job does not fail for it
+            log.warning("job %s: the end of its log is lost (%s)", self.lease.id, error)
 
     async def _kill_later(self) -> None:
         await asyncio.sleep(CANCEL_SECONDS)
         if self._child:
             self._child.kill()
-
-
-def _check_outputs(ready: Plan) -> None:
-    """An output that exists is replaced only if the command says so. Raises CannotRun."""
-    if ready.command.overwrite:
-        return
-    for final in ready.renames.values():
-        if os.path.exists(final):
-            raise CannotRun(f"{os.path.basename(final)!r} exists already: add -y to replace it")
-
-
-def _publish(renames: Mapping[str, str]) -> None:
-    for temporary, final in renames.items():
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, final)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

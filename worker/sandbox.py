@@ -23,6 +23,8 @@ from glob import glob
 from pathlib import Path
 from typing import IO
 
+from worker.aside import aside
+
 HELD = 8  # namespaces kept ready; an older one lives as long as the jobs in it
 HOME = "/run/ffgrid"  # what a job has as its home: caches of fonts and shaders
 MEMORY = ("/dev/shm", "/tmp", HOME)  # noqa: S108
@@ -119,19 +121,25 @@ class Sandboxes:
 
     async def get(self, view: Mapping[str, str], mapped: Mapping[str, str]) -> Sandbox:
         """The one in which the roots that this host has (`mapped`) lie where `view` says. Raises NoSandbox."""
-        binds = binds_of(view, mapped, self._programs)
-        key = tuple((here, there, _identity(here)) for here, there in binds)
+        binds, key = await aside(self._wanted, view, mapped)
         async with self._lock:
             found = self._ready.pop(key, None)
             if found and not found.is_alive():
                 found.close()
                 found = None
             if found is None:
-                found = await asyncio.to_thread(Sandbox, binds, self._programs)
+                found = await aside(Sandbox, binds, self._programs)
             self._ready[key] = found
             while len(self._ready) > HELD:
                 self._ready.popitem(last=False)[1].close()
         return found
+
+    def _wanted(
+        self, view: Mapping[str, str], mapped: Mapping[str, str]
+    ) -> tuple[list[tuple[str, str]], tuple[object, ...]]:
+        """The mounts, and what tells them from others: what is mounted there may have changed."""
+        binds = binds_of(view, mapped, self._programs)
+        return binds, tuple((here, there, _identity(here)) for here, there in binds)
 
     def close(self) -> None:
         """Lets all of them go."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.state.lifecycle import STATES
-from app.wire.messages import LANES
+from app.wire.messages import LANES, REDO, STALL_SECONDS
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -195,7 +195,45 @@ COMMANDS = (
                 type=int,
                 default=3,
                 metavar="N",
-                help="workers it may lose before it fails (default: 3)",
+                help="workers it may lose before it counts as poison (default: 3)",
+            ),
+            _argument(
+                "--retries",
+                type=int,
+                default=0,
+                metavar="N",
+                help="how often it may fail and be tried again (default: 0)",
+            ),
+            _argument(
+                "--retry-delay",
+                type=float,
+                default=10,
+                metavar="SECONDS",
+                help="before it is tried again; twice as long each time (default: 10)",
+            ),
+            _argument(
+                "--max-seconds",
+                type=float,
+                default=0,
+                metavar="SECONDS",
+                help="end an attempt that runs longer (default: never)",
+            ),
+            _argument(
+                "--stall-seconds",
+                type=float,
+                metavar="SECONDS",
+                help=f"end an attempt that does nothing for so long; 0: never (default: {STALL_SECONDS})",
+            ),
+            _argument(
+                "--in-place",
+                action="store_true",
+                help="write outputs under their own names, so that they can be read while they grow",
+            ),
+            _argument(
+                "--redo",
+                choices=REDO,
+                help="when another worker may run it again after its own fell silent "
+                "(default: suspected for whole files, fenced for what is written in place)",
             ),
             JSON,
             URL,

@@ -26,7 +26,7 @@ def explain(error: Exception) -> tuple[int, str]:
         return USAGE, f"{missing}: pip install 'ffgrid[demo]', see README.md"
     if type(error).__name__ in ("BadSetting", "BadURL", "BadKeyFile"):
         return USAGE, str(error)
-    if type(error).__module__.startswith("redis."):
+    if type(error).__module__.startswith(("redis.", "app.state.trouble")):
         return UNREACHABLE, f"cannot reach Redis: {error}"
     said = str(error) or type(error).__name__
     known = type(error).__module__.startswith(("app.", "worker.", "shim."))

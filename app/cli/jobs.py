@@ -24,7 +24,7 @@ from app.cli.table import table
 from app.cli.terminal import Sink, clipped, columns, printable, put, say
 from app.settings import Settings
 from app.state.job import is_id
-from app.state.lifecycle import CANCELLED, FAILED
+from app.state.lifecycle import CANCELLED, DEAD, FAILED, QUEUED, WAITING
 from app.wire.messages import JOBS, job_path
 
 Job = dict[str, Any]
@@ -35,6 +35,10 @@ PREFIX = 4  # characters that the start of an id must have
 NARROW = 20  # columns that a command gets in a table, however narrow the terminal is
 SHORT = 14  # characters of an id on a narrow terminal: enough to name it
 
+# What `submit` says with flags of the same names.
+ASKED = tuple(
+    """lane nice max_attempts retries retry_delay max_seconds stall_seconds in_place redo""".split()
+)
 HEADS = ("ID", "STATE", "LANE", "WORKER", "PROGRESS", "AGE", "TIME", "COMMAND")
 
 
@@ -43,7 +47,8 @@ def submit(arguments: Namespace) -> int:
     settings = _settings(arguments)
     here = directory(settings.roots, os.environ)
     fields = submission(arguments.command, settings.roots, here, arguments.label)
-    body = {**fields, "lane": arguments.lane, "nice": arguments.nice, "max_attempts": arguments.max_attempts}
+    asked = {name: getattr(arguments, name) for name in ASKED}
+    body = {**fields, **{name: value for name, value in asked.items() if value is not None}}
     client = Client.of(settings)
     if arguments.wait:
         show = waiting.records if arguments.json else waiting.output(Sink(sys.stdout), Sink(sys.stderr))
@@ -225,7 +230,7 @@ def _row(job: Job, now: float) -> tuple[str, ...]:
 
 
 def _progress(job: Job) -> str:
-    if job["state"] in (FAILED, CANCELLED):
+    if job["state"] in (FAILED, CANCELLED, DEAD):
         if job["signal"]:
             return f"signal {job['signal']}"
         return "-" if job["exit"] is None else f"exit {job['exit']}"
@@ -238,8 +243,8 @@ def _facts(job: Job, now: float) -> list[tuple[str, str]]:
         ("state", progressbar.standing(job, now)),
         ("progress", ", ".join(progressbar.facts(job))),
         ("command", job["command"]),
-        ("worker", job["worker"] or ""),
-        ("attempts", f"{job['attempt']}, {job['losses']} lost" if job["losses"] else str(job["attempt"])),
+        ("worker", job["worker"] or "" if job["state"] not in (QUEUED, WAITING) else ""),
+        ("attempts", _attempts(job)),
         ("exit", "" if job["exit"] is None else str(job["exit"])),
         ("signal", "" if job["signal"] is None else str(job["signal"])),
         ("reason", job["reason"]),
@@ -251,7 +256,24 @@ def _facts(job: Job, now: float) -> list[tuple[str, str]]:
         ("started", _moment(job["started"], now)),
         ("finished", _moment(job["finished"], now)),
         ("retry of", job["retry_of"] or ""),
+        *((f"attempt {one['number']}", _ending(one)) for one in job["attempts"] if len(job["attempts"]) > 1),
     ]
+
+
+def _attempts(job: Job) -> str:
+    counted = [
+        f"{job[name]} {word}" for name, word in (("losses", "lost"), ("failures", "failed")) if job[name]
+    ]
+    return ", ".join([str(job["attempt"]), *counted])
+
+
+def _ending(attempt: Job) -> str:
+    """How an attempt ended: `exit 1 after 0:12 on render (exit status 1)`."""
+    events = {"succeed": "done", "cancel": "cancelled", "release": "handed back"}
+    what = f"exit {attempt['exit']}" if attempt["exit"] else events.get(attempt["event"], attempt["cause"])
+    what = f"signal {attempt['signal']}" if attempt["signal"] else what
+    why = f" ({attempt['reason']})" if attempt["reason"] else ""
+    return f"{what} after {clock(attempt['ended'] - attempt['started'])} on {attempt['worker']}{why}"
 
 
 def _moment(at: float | None, now: float) -> str:

@@ -88,7 +88,7 @@ def _hand_over(client: Client, master: Master, out: str | None) -> int:
 
 def _with_clients(settings: Settings, act: Callable[[Clients], Awaitable[T]]) -> T:
     async def run() -> T:
-        store = Store(settings.redis_url)
+        store = Store(settings.redis_url, replicas=settings.replicas)
         try:
             return await act(store.clients)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from argparse import Namespace
@@ -13,7 +14,7 @@ from app.settings import Settings
 def run(arguments: Namespace) -> int:
     """Runs one coordinator process until SIGTERM."""
     from app.state.clients import Master
-    from app.state.connect import check
+    from app.state.reach import glance
     from app.web.main import create_app
     from app.web.serve import CannotListen, serve
 
@@ -22,7 +23,9 @@ def run(arguments: Namespace) -> int:
     master = Master.load(settings.master_file, create=True)
     try:
         if not arguments.embedded:
-            serve(create_app(check(settings.redis_url), master), arguments.host, arguments.port)
+            asyncio.run(glance(settings.redis_url))
+            app = create_app(settings.redis_url, master, settings.replicas)
+            serve(app, arguments.host, arguments.port)
             return 0
         from app.state.embedded import Embedded
 

@@ -14,6 +14,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from app.state.trouble import NotNow
+
+WAIT_MS = 1000  # how long replicas have to take what was written
+
 Asked = tuple[tuple[Any, ...], dict[str, Any], "asyncio.Future[Any]"]
 
 
@@ -72,6 +76,48 @@ class Batching(Redis):
             pipe.execute_command(*args, **options)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
         return answers
+
+
+class Replicated(Batching):
+    """The same for what somebody will rely on: an answer counts once so many replicas have what was written.
+
+    WAIT speaks of its own connection's last write, so it ends the batch in which the commands are. A repetition of
+    what a lost connection had done may write nothing, and Valkey would not wait then: the message beside it is
+    a write, and is allowed on a full server.
+    """
+
+    _replicas = 0
+    _channel = ""
+
+    def wait_for(self, replicas: int, channel: str) -> None:
+        """Says how many replicas, and a channel that nobody need listen to."""
+        self._replicas, self._channel = replicas, channel
+
+    async def _alone(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        (answer,) = await self._ask([(args, options, asyncio.get_running_loop().create_future())])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _ask(self, batch: list[Asked]) -> list[Any]:
+        """What Redis answers, or NotNow in the place of all: what was written may be lost with this server, or may not.
+
+        In the place of errors too: that a frame is there already is good news only where it cannot be lost.
+        """
+        pipe: Any = self.pipeline(transaction=False)
+        for args, options, _ in batch:
+            pipe.execute_command(*args, **options)
+        pipe.execute_command("PUBLISH", self._channel, b"")
+        pipe.execute_command("WAIT", self._replicas, WAIT_MS)
+        answers: list[Any]
+        *answers, published, reached = await pipe.execute(raise_on_error=False)
+        if isinstance(published, Exception):
+            raise published
+        if isinstance(reached, Exception):
+            raise reached
+        if reached >= self._replicas:
+            return answers
+        return [NotNow(f"only {reached} of {self._replicas} replicas have it")] * len(answers)
 
 
 def _tell(waiting: asyncio.Future[Any], answer: Any) -> None:

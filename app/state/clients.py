@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from app.state.connect import Connection
+from app.state.connect import FULL, Connection
 from app.state.keys import Keys
+from app.state.scripting import Scripts
 from app.wire.signing import ID_LENGTHS, WINDOW, is_word
 
 ROLES = ("client", "worker", "admin")
@@ -95,11 +96,13 @@ class Master:
 
 
 class Clients:
-    """The records of all keys, and the nonces they have burnt."""
+    """The records of all keys, and the nonces they have burnt. Changes of keys are `replicated`: see `Store`."""
 
-    def __init__(self, redis: Connection, keys: Keys) -> None:
+    def __init__(self, redis: Connection, keys: Keys, scripts: Scripts, replicated: Connection) -> None:
         self._redis = redis
         self._keys = keys
+        self._scripts = scripts
+        self._replicated = replicated
 
     async def get(self, client_id: str) -> Client | None:
         """The record, or None."""
@@ -120,7 +123,7 @@ class Clients:
         if role not in ROLES:
             raise BadKey(f"there is no role {role!r}: expected one of {', '.join(ROLES)}")
         client = Client(client_id, role, networks=tuple(map(_network, networks)), created=time.time())
-        if not await self._redis.hsetnx(self._keys.clients, client_id, _stored(client)):
+        if not await self._replicated.hsetnx(self._keys.clients, client_id, _stored(client)):
             raise BadKey(f"there is a key {client_id!r} already: rotate or revoke it, or choose another name")
         return client
 
@@ -141,7 +144,10 @@ class Clients:
         """Whether this nonce is used for the first time."""
         mark = secrets.token_bytes(8)  # so that a command repeated after a lost reply is known again
         key, lifetime = self._keys.nonce(client_id, nonce), 2 * WINDOW * 1000 + 5000
-        found = await self._redis.set(key, mark, nx=True, get=True, px=lifetime)
+        try:
+            found = await self._redis.set(key, mark, nx=True, get=True, px=lifetime)
+        except FULL:
+            found = await self._scripts.run("burn", [key], [mark, lifetime])
         return found is None or bytes(found) == mark
 
     async def _existing(self, client_id: str) -> Client:
@@ -151,7 +157,7 @@ class Clients:
         return client
 
     async def _put(self, client: Client) -> Client:
-        await self._redis.hset(self._keys.clients, client.id, _stored(client))
+        await self._replicated.hset(self._keys.clients, client.id, _stored(client))
         return client
 
 

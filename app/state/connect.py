@@ -8,32 +8,29 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import (
-    BusyLoadingError,
     ConnectionError,
-    OutOfMemoryError,
+    MasterDownError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,
 )
 
-from app.state.batching import Batching
+from app.state import sentinel
+from app.state.batching import Batching, Replicated
+from app.state.trouble import FULL, UNREACHABLE, classified
 
 BLOCK = 2.0  # seconds a blocking read waits
-SCHEMES = ("redis://", "rediss://", "unix://")
+SCHEMES = ("redis://", "rediss://", "unix://", sentinel.SCHEME)
 
 # redis-py types a reply as the union of what all protocols and decodings might give; ours are always bytes.
 Connection = Any
-
-# Redis refuses what would need more memory (maxmemory, noeviction).
-FULL = OutOfMemoryError
-
-# What a caller should take for "the queue cannot be reached": it may answer later.
-UNREACHABLE = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
 
 __all__ = [
     "BLOCK",
@@ -45,6 +42,9 @@ __all__ = [
     "check",
     "open_blocking",
     "open_commands",
+    "open_replicated",
+    "shown",
+    "stop",
 ]
 
 
@@ -65,19 +65,59 @@ async def stop(*tasks: asyncio.Task[Any]) -> None:
 
 
 def check(url: str) -> str:
-    """The URL, if its scheme is one that is served. Raises BadURL."""
+    """The URL, if it is one that is served. Raises BadURL, whose text holds no password."""
+    if url.startswith(("redis+cluster://", "rediss+cluster://")):
+        raise BadURL(
+            f"{shown(url)}: Redis Cluster is not served yet. Name one server with redis://, "
+            "or Sentinels with redis+sentinel://"
+        )
     if not url.startswith(SCHEMES):
-        raise BadURL(f"cannot use the Redis URL {url!r}: expected one that starts with {', '.join(SCHEMES)}")
+        *others, last = SCHEMES
+        expected = f"{', '.join(others)} or {last}"
+        raise BadURL(f"cannot use the Redis URL {shown(url)!r}: expected one that starts with {expected}")
+    try:
+        if url.startswith(sentinel.SCHEME):
+            sentinel.read(url)
+        elif not url.startswith("unix:"):
+            _ = urlsplit(url).port
+    except sentinel.BadPlace as error:
+        raise BadURL(f"cannot use the Redis URL {shown(url)!r}: {error}") from None
+    except ValueError:
+        raise BadURL(f"cannot use the Redis URL {shown(url)!r}: its host or port cannot be read") from None
     return url
 
 
+def shown(url: str) -> str:
+    """The URL without what may be secret in it."""
+    scheme, mark, place = url.partition("://") if "://" in url else ("", "", url)
+    place = place.partition("?")[0]
+    return scheme + mark + (place if place.startswith("/") else place.rpartition("@")[2])
+
+
 class _Direct:
-    """Sends without `asyncio.wait_for`: that costs a task for each command, and swallows cancellations."""
+    """A connection as we need it, whatever it goes through: see its two methods."""
+
+    async def read_response(self: Any, *args: Any, **options: Any) -> Any:
+        """In the place of redis-py's: errors are of the kinds in `trouble`, and a server that is a replica is left.
+
+        Who left it may find the master behind the same name, or may hear from a Sentinel where that is now.
+        """
+        plain: Any = super()
+        try:
+            return await plain.read_response(*args, **options)
+        except (ReadOnlyError, MasterDownError) as error:
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"it is a replica: {error}") from error
+        except ResponseError as error:
+            raise classified(error) from None
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
-        """In the place of redis-py's; a write that a server does not take is given up as a read is."""
+        """In the place of redis-py's; a write that a server does not take is given up as a read is.
+
+        Without `asyncio.wait_for`: that costs a task for each command, and swallows cancellations.
+        """
         if not self.is_connected:
-            await self.connect_check_health(check_health=False)
+            await self.connect()  # asks the Sentinels again, where there are some
         if check_health:
             await self.check_health()
         try:
@@ -94,35 +134,37 @@ class _Direct:
             raise
 
 
-def _direct(pool: ConnectionPool) -> ConnectionPool:
-    pool.connection_class = type("Direct", (_Direct, pool.connection_class), {})
-    return pool
-
-
 def open_commands(url: str, connections: int = 16) -> Connection:
     """A client for commands that answer at once, batched; a lost connection is tried again within a second."""
-    # A connection that is lost is made again; a server that hangs is not asked twice.
-    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3, supported_errors=(ConnectionError,))
-    pool: ConnectionPool = BlockingConnectionPool.from_url(
-        check(url),
-        max_connections=connections,
-        timeout=5,  # seconds to wait for a connection when all are busy
-        socket_timeout=5.0,
-        socket_connect_timeout=1.0,
-        retry=retry,
-        health_check_interval=0,
-    )
-    return Batching.from_pool(_direct(pool))
+    return Batching.from_pool(_patient(url, connections))
+
+
+def open_replicated(url: str, replicas: int, channel: str) -> Connection:
+    """The same for commands whose answers hold once so many replicas have them: see `Replicated`."""
+    client: Any = Replicated.from_pool(_patient(url, 4))
+    client.wait_for(replicas, channel)
+    return client
 
 
 def open_blocking(url: str, connections: int = 4096) -> Connection:
     """A client for reads that block up to BLOCK seconds; errors reach the caller at once."""
-    pool: ConnectionPool = ConnectionPool.from_url(
-        check(url),
-        max_connections=connections,
-        socket_timeout=BLOCK + 5.0,
-        socket_connect_timeout=1.0,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
-    return Redis.from_pool(_direct(pool))
+    timeouts = {"socket_timeout": BLOCK + 5.0, "socket_connect_timeout": 1.0}
+    return Redis.from_pool(_pool(url, connections, retry=Retry(NoBackoff(), 0), **timeouts))
+
+
+def _patient(url: str, connections: int) -> ConnectionPool:
+    # A connection that is lost is made again; a server that hangs is not asked twice.
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 3, supported_errors=(ConnectionError,))
+    return _pool(url, connections, retry=retry, socket_timeout=5.0, socket_connect_timeout=1.0)
+
+
+def _pool(url: str, connections: int, **options: Any) -> ConnectionPool:
+    check(url)
+    options |= {"max_connections": connections, "timeout": 5, "health_check_interval": 0}
+    pool: ConnectionPool
+    if url.startswith(sentinel.SCHEME):
+        pool = sentinel.pool(url, **options)
+    else:
+        pool = BlockingConnectionPool.from_url(url, **options)
+    pool.connection_class = type("Direct", (_Direct, pool.connection_class), {})
+    return pool

@@ -28,7 +28,11 @@ class LeaseLost(JobError):
 
 @dataclass(frozen=True)
 class Job:
-    """One job. Times are Unix seconds; `progress` is what the worker last said (see `worker.progress`)."""
+    """One job. Times are Unix seconds; `progress` is what the worker last said (see `worker.progress`).
+
+    `attempts` are those that have ended, the first first: `number event worker started ended`, and how: `exit
+    signal cause reason`. `losses` counts lost workers, `failures` what was or will be tried again.
+    """
 
     id: str
     state: str
@@ -41,6 +45,7 @@ class Job:
     finished: float | None = None
     attempt: int = 0
     losses: int = 0
+    failures: int = 0
     worker: str | None = None
     exit: int | None = None
     signal: int | None = None
@@ -49,6 +54,8 @@ class Job:
     cancelling: bool = False
     paused: bool = False
     progress: dict[str, Any] = field(default_factory=dict)
+    due: float | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -71,6 +78,7 @@ class Job:
             finished=_seconds(text.get("finished")),
             attempt=int(text["attempt"]),
             losses=int(text["losses"]),
+            failures=int(text.get("failures", "0")),
             worker=text.get("worker"),
             exit=_number(text.get("exit")),
             signal=_number(text.get("signal")),
@@ -79,6 +87,8 @@ class Job:
             cancelling="cancel" in text and text["state"] not in lifecycle.FINAL,
             paused="paused" in text and text["state"] == lifecycle.RUNNING,
             progress=json.loads(text["progress"]) if text.get("progress") else {},
+            due=_seconds(text.get("due")) if text["state"] == lifecycle.WAITING else None,
+            attempts=_attempts(text),
         )
 
 
@@ -91,6 +101,25 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Whether the text has the form of a job id."""
     return len(text) == 26 and set(_CROCKFORD).issuperset(text)
+
+
+def _attempts(text: Mapping[str, str]) -> list[dict[str, Any]]:
+    numbers = sorted(int(name.removeprefix("try:")) for name in text if name.startswith("try:"))
+    return [_attempt(number, json.loads(text[f"try:{number}"])) for number in numbers]
+
+
+def _attempt(number: int, ending: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "number": number,
+        "event": ending["event"],
+        "worker": ending["worker"],
+        "started": ending["started"] / 1000,
+        "ended": ending["ended"] / 1000,
+        "exit": _number(ending.get("exit")),
+        "signal": _number(ending.get("signal")),
+        "cause": ending.get("cause", ""),
+        "reason": ending.get("reason", ""),
+    }
 
 
 def _seconds(milliseconds: str | None) -> float | None:

@@ -18,6 +18,7 @@ from app.state.seal import Seal
 from app.state.workers import LIVE_MS, Workers
 
 ATTACH_MS = 15_000  # how long a caller has to attach after submitting
+PAGES_READ = 20  # how many pages are read at most for one that is filtered
 
 
 class KeyReused(JobError):
@@ -38,9 +39,11 @@ class Submission:
     spec: dict[str, Any]
     needs: Requirement
     lane: str
-    kind: str  # "none", "atomic" or "stream": see app.wire.command.kind
+    redo: str  # one of app.wire.messages.REDO: when a silent worker's job may be run again
     attach: bool = False
     max_attempts: int = 3
+    retries: int = 0  # how often it may fail and be tried again
+    retry_delay: float = 10.0  # seconds before the first of these; twice as long each time
     require_worker: bool = False
 
 
@@ -108,12 +111,19 @@ class Jobs:
             index = self._keys.state(state)
         elif owner:
             index = self._keys.owned_by(owner)
-        rows = await self._rows(index, count, before)
-        jobs = await self._many([job_id for job_id, _ in rows])
-        if owner and state:
-            jobs = [job for job in jobs if job.owner == owner]
-        cursor = f"{rows[-1][1]:.0f}-{rows[-1][0]}" if len(rows) == count else ""
-        return jobs, cursor
+        jobs: list[Job] = []
+        for _ in range(PAGES_READ):
+            rows = await self._rows(index, count, before)
+            found = {job.id: job for job in await self._many([job_id for job_id, _ in rows])}
+            for job_id, score in rows:
+                before = f"{score:.0f}-{job_id}"
+                if job_id in found and owner in ("", found[job_id].owner):
+                    jobs.append(found[job_id])
+                if len(jobs) == count:
+                    return jobs, before
+            if len(rows) < count:
+                return jobs, ""
+        return jobs, before
 
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
@@ -131,7 +141,10 @@ class Jobs:
         return events[0][0].decode() if events else "", seconds + microseconds / 1e6
 
     async def cancel(self, job_id: str, how: str = "cancel", reason: str = "cancelled") -> str:
-        """ "cancelled", "cancelling" (its worker was told) or "ended". Raises NoSuchJob."""
+        """ "cancelled", "cancelling" (its worker was told), "late" or "ended". Raises NoSuchJob.
+
+        "late": its outputs are whole and are getting their names.
+        """
         answer = await self._scripts.run("cancel", [self._keys.job(job_id)], [job_id, how, reason])
         if answer == b"unknown":
             raise NoSuchJob(f"there is no job {job_id}")
@@ -216,7 +229,10 @@ class Jobs:
 
 def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
     """The arguments after the fixed ones: extra fields of the hash, and who qualifies for a new class."""
-    fields = ["kind", submission.kind, "max_attempts", submission.max_attempts]
+    fields: list[Any] = ["redo", submission.redo, "max_attempts", submission.max_attempts]
+    if submission.retries:
+        delay = round(submission.retry_delay * 1000)
+        fields += ["retries", submission.retries, "retry_delay", delay]
     if submission.attach:
         fields += ["attach", "1"]
     return [int(able is not None), len(fields) // 2, *fields, *(able or ())]

@@ -15,7 +15,10 @@ from app.state.job import LeaseLost
 from app.state.keys import GROUP, Keys
 from app.state.lifecycle import ENDINGS
 from app.state.scripting import Scripts
+from app.state.workers import PROOF_MS
 from app.wire.messages import LANES
+
+TIDY_MS = 30_000  # what a worker has to look after the files of jobs
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,13 @@ class Lease:
     token: str
     attempt: int
     sealed: bytes
+    published: str = ""  # what an attempt before has said when it was about to end (see `publish`)
+    called: bool = False  # its caller has come
+
+    @property
+    def mark(self) -> str:
+        """8 hex digits of this attempt alone: its number may come again when Redis has lost writes."""
+        return self.token[-8:]
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Beat:
     cancelled: dict[str, str]
     draining: bool
     paused: list[str]
+    litter: bool  # jobs that have ended may have left files
 
 
 @dataclass(frozen=True)
@@ -113,31 +124,55 @@ class Leases:
         """Says that this worker is alive and still runs the jobs `held` (id -> token)."""
         pairs = [word for pair in held.items() for word in pair]
         arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
-        standing, lost, cancelled, draining, paused = await self._scripts.run(
+        standing, lost, cancelled, draining, paused, litter = await self._scripts.run(
             "beat", [self._keys.worker(self.worker)], arguments
         )
         asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
-        return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused))
+        return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused), bool(litter))
 
     async def progress(self, lease: Lease, progress: dict[str, Any]) -> None:
         """Stores how far the job is. Raises LeaseLost."""
         arguments = [lease.id, lease.token, json.dumps(progress)]
         _demand(await self._scripts.run("progress", [self._keys.job(lease.id)], arguments), lease)
 
-    async def finish(self, lease: Lease, event: str, fields: Mapping[str, str | int]) -> None:
-        """Ends the job with one of lifecycle.ENDINGS. Saying it twice is harmless. Raises LeaseLost."""
+    async def publish(self, lease: Lease, outputs: str) -> str:
+        """Asks whether the outputs may get their names; `outputs` is kept for who has to take over.
+
+        "ok", or "cancel" or "kill" when somebody has asked for the job's end. Raises LeaseLost.
+        """
+        answer: bytes = await self._scripts.run(
+            "publish", [self._keys.job(lease.id)], [lease.id, lease.token, outputs]
+        )
+        _demand(answer, lease)
+        return answer.decode()
+
+    async def finish(
+        self, lease: Lease, event: str, fields: Mapping[str, str | int], again: bool = False
+    ) -> None:
+        """Ends the job with one of lifecycle.ENDINGS. Saying it twice is harmless. Raises LeaseLost.
+
+        `again`: another try at what failed may end otherwise; the job may wait for it then.
+        """
         if event not in ENDINGS:
             raise ValueError(f"{event!r} ends no job")
         pairs = [word for pair in fields.items() for word in pair]
         answer = await self._scripts.run(
-            "finish", [self._keys.job(lease.id)], [lease.id, lease.token, event, *pairs]
+            "finish", [self._keys.job(lease.id)], [lease.id, lease.token, event, int(again), *pairs]
         )
         _demand(answer, lease)
 
-    async def check(self, lease: Lease) -> None:
-        """Raises LeaseLost unless the lease is held."""
-        state, token = await self._redis.hmget(self._keys.job(lease.id), ["state", "token"])
-        _demand(b"ok" if (state, token) == (b"running", lease.token.encode()) else b"lost", lease)
+    async def tidy(self, classes: Sequence[str], looked_after: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Ended jobs whose lost attempts may have left files, as (id, sealed spec).
+
+        `looked_after` are those of the call before. What is gone cannot be looked for and is not named.
+        """
+        arguments = [PROOF_MS, TIDY_MS, len(looked_after), *looked_after, *classes]
+        found = await self._scripts.run("tidy", [self._keys.litter], arguments)
+        return [(job_id.decode(), sealed) for job_id, sealed in found]
+
+    async def is_called(self, lease: Lease) -> bool:
+        """Whether the caller of an attached job has come."""
+        return bool(await self._redis.hexists(self._keys.job(lease.id), "caller"))
 
     async def nudge(self) -> None:
         """Ends this worker's own blocking read, so that it looks at its slots again."""
@@ -156,7 +191,7 @@ class Leases:
 
 
 def _lease(row: list[Any]) -> Lease:
-    return Lease(row[0].decode(), row[1].decode(), int(row[2]), row[3])
+    return Lease(row[0].decode(), row[1].decode(), int(row[2]), row[3], row[4].decode(), row[5] == b"1")
 
 
 def _texts(ids: list[bytes]) -> list[str]:

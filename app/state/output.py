@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from app.state.connect import Connection
+from app.state.connect import FULL, UNREACHABLE, Connection
 from app.state.keys import Keys
+from app.state.scripting import Scripts
 
 LOG_ENTRIES = 2_000  # how many batches of a job's log are kept, about
+FULL_ENTRIES = 100  # the same while Redis is full: a talkative job gives memory back
 LOG_DAYS_MS = 86_400_000
 BULK_MS = 600_000  # how long the streams of an attached job outlive it
 IDLE_MS = 7 * 86_400_000  # the longest that a bulk stream lives when nobody ends it
@@ -38,24 +40,40 @@ class Entry:
 
 
 class Output:
-    """The bulk streams of jobs. `blocking` must be a client that waits for long reads."""
+    """The bulk streams of jobs. `blocking` must be a client that waits for long reads.
 
-    def __init__(self, redis: Connection, blocking: Connection, keys: Keys) -> None:
+    They grow on a full server too: what runs must be able to end, and a caller gets every byte. Frames from and to
+    a caller are `replicated` (see `Store`): with replicas, none is missing after a failover when the next one comes.
+    """
+
+    def __init__(
+        self, redis: Connection, blocking: Connection, keys: Keys, scripts: Scripts, replicated: Connection
+    ) -> None:
         self._redis = redis
+        self._replicated = replicated
         self._blocking = blocking
         self._keys = keys
+        self._scripts = scripts
 
     async def log(
         self, job_id: str, attempt: int, serial: int, batches: Iterable[tuple[bytes, bytes]]
     ) -> None:
         """Appends (kind, bytes) batches to the job's log; the first is this attempt's entry number `serial`."""
         key = self._keys.log(job_id)
+        entries = [
+            (b"k", kind, b"a", attempt, b"n", number, b"d", data)
+            for number, (kind, data) in enumerate(batches, serial)
+        ]
         async with self._redis.pipeline(transaction=False) as pipe:
-            for number, (kind, data) in enumerate(batches, serial):
-                fields = {"k": kind, "a": attempt, "n": number, "d": data}
-                pipe.xadd(key, fields, maxlen=LOG_ENTRIES, approximate=True)
+            for entry in entries:
+                pipe.execute_command("XADD", key, "MAXLEN", "~", LOG_ENTRIES, "*", *entry)
             pipe.pexpire(key, IDLE_MS)
-            await pipe.execute()
+            answers = await pipe.execute(raise_on_error=False)
+        for entry, answer in zip(entries, answers, strict=False):
+            if isinstance(answer, FULL):
+                await self._scripts.run("append", [key], ["*", FULL_ENTRIES, *entry])
+            elif isinstance(answer, Exception):
+                raise answer
 
     async def read_log(self, job_id: str, after: str, wait: float = 0.0, count: int = 500) -> list[Entry]:
         """Entries of the log after that id; waits up to `wait` seconds when there is none."""
@@ -75,6 +93,12 @@ class Output:
         taken = await self._added(self._keys.input(job_id)) - await self._redis.xlen(self._keys.input(job_id))
         return sent > 0 or taken > 0
 
+    async def has_lost(self, job_id: str, number: int) -> bool:
+        """Whether Redis does not know of this frame, which a caller got from it: it has lost data since."""
+        return (
+            int((await self._stream(self._keys.output(job_id), "last-generated-id")).split("-")[0]) < number
+        )
+
     async def free(self, job_id: str, number: int) -> None:
         """Deletes what the caller has consumed, up to and with that frame."""
         await self._redis.xtrim(self._keys.output(job_id), minid=f"{number + 1}-0", approximate=False)
@@ -85,15 +109,12 @@ class Output:
 
     async def wake(self, job_id: str) -> None:
         """Ends a blocking `receive` for a job that has ended without a last frame."""
-        key = self._keys.output(job_id)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.xadd(key, {"k": b""})
-            pipe.pexpire(key, BULK_MS)
-            await pipe.execute()
+        await self._add(self._keys.output(job_id), "*", b"k", b"")
+        await self._redis.pexpire(self._keys.output(job_id), BULK_MS)
 
     async def wake_in(self, job_id: str) -> None:
         """Ends a blocking `receive_in` of a job that has ended; no frame can follow."""
-        await self._redis.xadd(self._keys.input(job_id), {"k": b""})
+        await self._add(self._keys.input(job_id), "*", b"k", b"")
 
     async def _read(self, key: str, after: str, wait: float, count: int) -> list[Entry]:
         if wait <= 0:
@@ -104,12 +125,18 @@ class Output:
     async def _append(self, key: str, number: int, kind: bytes, data: bytes) -> None:
         """The stream's ids are our own numbers, so Redis refuses a frame that it has."""
         try:
-            await self._redis.execute_command("XADD", key, f"{number}-0", b"k", kind, b"d", data)
+            await self._add(key, f"{number}-0", b"k", kind, b"d", data)
         except ResponseError as error:
             if "equal or smaller" not in str(error):
                 raise
         if number == 1:
             await self._redis.pexpire(key, IDLE_MS)
+
+    async def _add(self, key: str, entry: str, *fields: bytes) -> None:
+        try:
+            await self._replicated.execute_command("XADD", key, entry, *fields)
+        except FULL:
+            await self._scripts.run("append", [key], [entry, 0, *fields])
 
     async def receive_in(self, job_id: str, after: str, wait: float) -> list[Entry]:
         """What the caller has sent after that id; waits up to `wait` seconds."""
@@ -120,10 +147,17 @@ class Output:
         await self._redis.xdel(self._keys.input(job_id), *(entry.id for entry in entries))
 
     async def _added(self, key: str) -> int:
+        return int(await self._stream(key, "entries-added"))
+
+    async def _stream(self, key: str, name: str) -> str:
+        """What Redis says about a stream; "0" where there is none."""
         try:
-            return int((await self._redis.xinfo_stream(key))["entries-added"])
-        except ResponseError:  # there is no such stream
-            return 0
+            found = (await self._redis.xinfo_stream(key))[name]
+        except ResponseError as error:
+            if isinstance(error, UNREACHABLE):
+                raise
+            return "0"
+        return found.decode() if isinstance(found, bytes) else str(found)
 
     async def end(self, job_id: str, *, attached: bool) -> None:
         """The job has ended: wakes who follows its log, and lets its streams go after a while."""
@@ -134,7 +168,10 @@ class Output:
             if attached:
                 pipe.pexpire(self._keys.output(job_id), BULK_MS)
                 pipe.pexpire(self._keys.input(job_id), BULK_MS)
-            await pipe.execute()
+            answers = await pipe.execute(raise_on_error=False)
+        for answer in answers:  # on a full server nobody is woken: who follows the log looks again by himself
+            if isinstance(answer, Exception) and not isinstance(answer, FULL):
+                raise answer
 
 
 def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:

@@ -17,12 +17,17 @@ from app.wire.messages import LANES
 # Only a submission may be refused when Redis is full: what is running must be able to end.
 DENIED_WHEN_FULL = frozenset({"submit"})
 
+# What these answer, somebody relies on: it must not be lost with the one server that knows of it.
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append"})
+
 
 class Scripts:
     """The scripts of one namespace, called by file name: `await scripts.run("beat", keys, args)`."""
 
-    def __init__(self, redis: Connection, keys: Keys) -> None:
+    def __init__(self, redis: Connection, keys: Keys, replicated: Connection | None = None) -> None:
+        """`replicated` is for those whose answers are relied on: a client that waits for replicas, if there are any."""
         self._redis = redis
+        self._replicated = replicated or redis
         self._sources = {name: source(name, keys) for name in names()}
         self._digests = {name: sha1(body).hexdigest() for name, body in self._sources.items()}  # noqa: S324 - Redis' own naming
 
@@ -30,10 +35,11 @@ class Scripts:
         """What the script returns. A server that has forgotten the script is told it again."""
         keys = list(keys)
         arguments = (len(keys), *keys, *args)
+        redis = self._replicated if name in ACKNOWLEDGED else self._redis
         try:
-            return await self._redis.execute_command("EVALSHA", self._digests[name], *arguments)
+            return await redis.execute_command("EVALSHA", self._digests[name], *arguments)
         except NoScriptError:
-            return await self._redis.execute_command("EVAL", self._sources[name], *arguments)
+            return await redis.execute_command("EVAL", self._sources[name], *arguments)
 
 
 def names() -> list[str]:
@@ -72,7 +78,8 @@ def _tables(keys: Keys) -> str:
         "inbox": keys.inbox_prefix,
         "events": keys.events,
         "callers": keys.callers,
-        "tick": keys.tick,
+        "due": keys.due,
+        "litter": keys.litter,
         "idem": keys.idem_prefix,
         "group": GROUP,
         "reaper_name": REAPER,
@@ -86,6 +93,7 @@ def _tables(keys: Keys) -> str:
         "LANES": "{ " + ", ".join(f'"{lane}"' for lane in LANES) + " }",
         "MOVES": _table(moves),
         "FINAL": _set(lifecycle.FINAL),
+        "HELD": _set(lifecycle.HELD),
     }
     return "\n".join(f"local {name} = {table}" for name, table in tables.items())
 

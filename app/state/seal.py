@@ -21,6 +21,7 @@ class Seal:
     """Seals and opens specifications with the installation's sealing key."""
 
     def __init__(self, key: bytes) -> None:
+        self.identity = sha256(b"ffgrid installation" + key).hexdigest()[:12]  # which installation this is
         self._signer = Signer(key, salt="ffgrid.job", key_derivation="hmac", digest_method=sha256)
 
     def close(self, job_id: str, spec: dict[str, Any]) -> bytes:

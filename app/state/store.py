@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.state.clients import Clients
-from app.state.connect import open_blocking, open_commands
+from app.state.connect import open_blocking, open_commands, open_replicated
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
@@ -16,16 +16,20 @@ from app.state.workers import Workers
 
 
 class Store:
-    """The parts of the state over one pair of connections pools. Close it when done."""
+    """The parts of the state over a few pools of connections. Close it when done.
 
-    def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
+    What is acknowledged to somebody is on `replicas` replicas then.
+    """
+
+    def __init__(self, url: str, namespace: str = NAMESPACE, replicas: int = 0) -> None:
         self.redis = open_commands(url)
         self.blocking = open_blocking(url)
         self.keys = Keys(namespace)
-        self.scripts = Scripts(self.redis, self.keys)
+        self.replicated = open_replicated(url, replicas, self.keys.replicated) if replicas else self.redis
+        self.scripts = Scripts(self.redis, self.keys, self.replicated)
         self.workers = Workers(self.redis, self.keys, self.scripts)
-        self.clients = Clients(self.redis, self.keys)
-        self.output = Output(self.redis, self.blocking, self.keys)
+        self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
+        self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
         self.reaper = Reaper(self.keys, self.scripts)
 
@@ -39,5 +43,5 @@ class Store:
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self.redis.aclose()
-        await self.blocking.aclose()
+        for client in {self.redis, self.blocking, self.replicated}:
+            await client.aclose()

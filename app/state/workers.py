@@ -17,6 +17,7 @@ from app.state.scripting import Scripts
 
 BEAT = 1.5  # seconds between a worker's heartbeats
 LEASE_MS = 6_000  # silence after which a worker's jobs are suspected
+PROOF_MS = 75_000  # silence that proves a worker dead: longer than it would let ffmpeg live unheard
 LIVE_MS = LEASE_MS  # silence after which it does not count as live
 HELD_MS = 3_000  # silence after which another process may take its name
 

@@ -24,7 +24,7 @@ from app.web.auth import signed
 from app.web.census import Census
 from app.web.problems import Problem
 from app.wire import command, placing, roots
-from app.wire.messages import FLEET_HEADER, WITHDRAWN, job_path
+from app.wire.messages import FLEET_HEADER, STALL_SECONDS, WITHDRAWN, job_path
 
 ANYBODY = ("client", "admin")
 LOG_WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
@@ -82,6 +82,8 @@ async def cancel(request: Request, client: Client, body: bytes) -> Response:
     if "if" in request.query_params:
         return await _withdraw(request, one)
     state = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
+    if state == "late":
+        raise Problem(409, "too-late", f"job {one.id} is done: its outputs are getting their names")
     if state == "ended":
         raise Problem(409, "ended", f"job {one.id} has ended already: it is {one.state}")
     if state == lifecycle.CANCELLED and one.spec["attach"]:
@@ -198,8 +200,14 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
         "attach": wanted.attach,
         "in_place": wanted.in_place,
         "max_attempts": wanted.max_attempts,
-        **schema.given(wanted, ("stdin", "umask", "user")),
+        "retries": wanted.retries,
+        "retry_delay": wanted.retry_delay,
+        "max_seconds": wanted.max_seconds,
+        "stall_seconds": _stall_seconds(wanted),
+        **schema.given(wanted, ("stdin", "umask", "user", "redo")),
     }
+    if wanted.attach and wanted.retries:
+        raise Problem(422, "invalid", "retries: an attached job runs once, its caller sees how that ends")
     return _stored(wanted.key, spec, owner, wanted.require_worker)
 
 
@@ -220,7 +228,6 @@ def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) ->
             422, "outside-roots", f"args[{outside[0]}]: {plain[outside[0]]!r} lies outside every root"
         )
     encoders = [name for name in read.encoders if command.build_dependent(name)]
-    kind = command.kind(read)
     return Stored(
         key=key,
         digest=sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
@@ -228,11 +235,25 @@ def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) ->
         spec=spec,
         needs=requirement(spec["binary"], named, spec["labels"], encoders),
         lane=spec["lane"],
-        kind="stream" if spec["in_place"] and kind != "none" else kind,
+        redo=_redo(spec, command.kind(read)),
         attach=spec["attach"],
         max_attempts=spec["max_attempts"],
+        retries=spec.get("retries", 0),
+        retry_delay=spec.get("retry_delay", 0),
         require_worker=require_worker,
     )
+
+
+def _redo(spec: dict[str, Any], kind: str) -> str:
+    """When another worker may run it, if nothing is said: at once what leaves nothing, or files under its own names."""
+    may_meet = kind == "stream" or (kind == "atomic" and spec["in_place"])
+    return spec.get("redo") or ("fenced" if may_meet else "suspected")
+
+
+def _stall_seconds(wanted: schema.Submission) -> float:
+    if wanted.stall_seconds is None:
+        return 0 if wanted.attach else STALL_SECONDS
+    return wanted.stall_seconds
 
 
 async def _submitted(request: Request, submission: Stored) -> Response:

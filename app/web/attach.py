@@ -29,6 +29,7 @@ OPEN_EVERY = 10.0  # seconds between saying so
 CLOSED_MS = 700  # how long a caller whose connection closed has to come back
 MOVED_MS = 15_000  # the same when this process is what ends
 SERVICE_RESTART = 1012  # the WebSocket code of a server that goes away
+LOST = "the queue (Redis) has lost a part of what the job has printed"
 NOT_ACCEPTED = 1003  # the WebSocket code for data that cannot be accepted
 
 
@@ -77,13 +78,16 @@ async def _admit(socket: WebSocket) -> Caller:
         raise Problem(
             409, "not-attachable", f"job {job_id} was submitted without attach: read its log instead"
         )
+    output: Output = socket.app.state.store.output
+    if int(after) and not job.ended and await output.has_lost(job_id, int(after)):
+        raise Problem(409, "output-lost", LOST)
     connection = secrets.token_hex(8)
     await jobs.caller(job_id, OPEN_MS, connection, arrives=True)
     return Caller(
         socket,
         job_id,
         jobs,
-        socket.app.state.store.output,
+        output,
         int(after),
         connection,
         job if job.ended else None,
@@ -117,6 +121,9 @@ async def _down(caller: Caller) -> None:
         entries = await caller.output.receive(caller.job_id, f"{caller.after}-0", 0.0 if ended else BLOCK)
         sent = [entry for entry in entries if entry.kind]  # the others only wake
         for entry in sent:
+            if entry.number != caller.after + 1:
+                await _give_up(caller)
+                return
             caller.after = entry.number
             await caller.socket.send_bytes(frames.encode(entry.kind, entry.number, entry.data))
             if entry.kind == frames.EXIT:
@@ -127,6 +134,13 @@ async def _down(caller: Caller) -> None:
             return
         if not sent:  # asked before the next read: what is read then is all there is
             ended = await _ended(caller)
+
+
+async def _give_up(caller: Caller) -> None:
+    """A frame is missing. To go on would be to give the caller a file with a hole in it."""
+    await caller.jobs.cancel(caller.job_id, "kill", LOST)
+    last = frames.Exit(None, None, LOST)
+    await caller.socket.send_bytes(frames.encode(frames.EXIT, caller.after + 1, last.encode()))
 
 
 async def _ended(caller: Caller) -> Job | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
 from app.state.job import JobError
+from app.state.reach import SAY_EVERY, Unusable, reach
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import api, dashboard, fallbacks, openapi, pages, problems
@@ -25,6 +27,8 @@ from app.web.auth import Verifier
 from app.web.census import Census
 from app.web.leaving import Leaving, until_leaving
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
+
+log = logging.getLogger("ffgrid.web")
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -46,17 +50,18 @@ API = [
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
-def create_app(redis_url: str, master: Master) -> Starlette:
-    """One coordinator process's application."""
-    store = Store(redis_url)
+def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
+    """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve."""
+    store = Store(redis_url, replicas=replicas)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        reaching = asyncio.create_task(_reach(store, redis_url))
         ticking = asyncio.create_task(store.reaper.run())
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
-        await stop(ticking)
+        await stop(reaching, ticking)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()
@@ -76,6 +81,16 @@ def create_app(redis_url: str, master: Master) -> Starlette:
     app.state.tasks = set()
     app.state.leaving = Leaving()
     return app
+
+
+async def _reach(store: Store, redis_url: str) -> None:
+    """Says in the log what there is to say about Redis, until it serves us."""
+    while True:
+        try:
+            return await reach(store.redis, redis_url)
+        except Unusable as error:
+            log.error("%s", error)
+        await asyncio.sleep(SAY_EVERY)
 
 
 async def livez(request: Request) -> Response:

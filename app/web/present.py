@@ -20,6 +20,7 @@ from app.web.words import NOTHING, shortened, visible
 
 LINE = 400  # characters of a command that a line gets
 FULL = 1500  # characters of it that can be called up
+RARE = ("waiting", "publishing", "dead")
 TAIL = 32  # characters, at most, at a command's end that a narrow screen keeps: the output's name
 
 
@@ -120,11 +121,14 @@ class Overview:
 BADGES = {
     "queued": Badge("queued", "○", "wait"),
     "running": Badge("running", "▸", "work"),
+    "waiting": Badge("waiting", "↻", "wait"),
+    "publishing": Badge("publishing", "▸", "work"),
     "paused": Badge("paused", "‖", "wait"),
     "cancelling": Badge("cancelling", "▾", "stop"),
     "done": Badge("done", "✓", "good"),
     "failed": Badge("failed", "✕", "bad"),
     "cancelled": Badge("cancelled", NOTHING, "stop"),
+    "dead": Badge("dead", "✕", "bad"),
     "online": Badge("online", "✓", "good"),
     "busy": Badge("busy", "▸", "work"),
     "draining": Badge("draining", "▾", "stop"),
@@ -155,9 +159,10 @@ def overview(
 
 
 def counters(counts: Mapping[str, int], known: Sequence[Worker]) -> tuple[Counter, ...]:
-    """How many jobs are in each state, and how many workers are there."""
+    """How many jobs are in each state (the rare ones only if there are any), and how many workers are there."""
     live = sum(worker.live for worker in known)
-    jobs = (Counter(state, words.number(count), BADGES[state].tone) for state, count in counts.items())
+    shown = {state: count for state, count in counts.items() if count or state not in RARE}
+    jobs = (Counter(state, words.number(count), BADGES[state].tone) for state, count in shown.items())
     label = "worker online" if live == 1 else "workers online"
     return (*jobs, Counter(label, words.number(live), "good" if live else "bad"))
 
@@ -257,7 +262,7 @@ def note(job: Job, now: float) -> str:
 
 def took(job: Job, now: float) -> str:
     """How long the last attempt took, or has taken so far."""
-    if job.started is None or job.state == "queued":
+    if job.started is None or job.state in ("queued", "waiting"):
         return NOTHING
     return words.duration((job.finished or now) - job.started)
 
@@ -266,6 +271,8 @@ def ending(job: Job) -> str:
     """How a job ended; how far it is; or what keeps it."""
     if job.state == "queued":
         return f"lost {words.times(job.losses)}, waits again" if job.losses else ""
+    if job.state == "waiting":
+        return visible(shortened(f"{job.reason}, tried again", 160))
     if job.state == "running":
         return words.percent(reported(job, "fraction"))
     if job.state == "done":

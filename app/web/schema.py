@@ -52,6 +52,11 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
     user: Annotated[list[UserId], msgspec.Meta(min_length=2, max_length=66)] | None = None
     require_worker: bool = False
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+    redo: Literal["suspected", "fenced", "never"] | None = None
+    retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 0
+    retry_delay: Annotated[float, msgspec.Meta(ge=0.1, le=3600, description="seconds")] = 10
+    max_seconds: Annotated[float, msgspec.Meta(ge=0, le=2_592_000, description="0: for ever")] = 0
+    stall_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400, description="0: for ever")] | None = None
 
 
 class Fallback(msgspec.Struct, forbid_unknown_fields=True):

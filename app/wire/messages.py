@@ -18,7 +18,12 @@ A submission is a JSON object (`POST /v1/jobs`):
     umask     of the caller, for the files that the job makes
     user      of the caller: user id, group id and other groups; a worker that is root runs the job as that user
     require_worker  true to be refused at once (503) when no live worker can run it
-    max_attempts    how many workers may be lost under the job before it fails
+    max_attempts    how many workers may be lost under the job before it counts as poison and is dead
+    redo      "suspected": as soon as its worker is silent for a lease another one may run it; "fenced": only when
+              that worker is proven dead; "never". Without it, what the job writes decides: see `command.kind`
+    retries   how often it may fail and be tried again; retry_delay: seconds before that, twice as long each time
+    max_seconds     how long an attempt may run, 0: for ever
+    stall_seconds   how long it may do nothing (no progress, no output, no processor time), 0: for ever
 """
 
 from __future__ import annotations
@@ -47,6 +52,21 @@ WORKERS = "/v1/workers"
 FLEET = "/v1/fleet"
 FLEET_HEADER = "FFGrid-Fleet"  # the fleet's id, in the answers to POST /v1/jobs and GET /v1/fleet
 FALLBACKS = "/v1/fallbacks"
+
+REDO = ("suspected", "fenced", "never")
+CAUSES = {  # why an attempt did not succeed, apart from what people are told
+    "exit": "the program ended with a status other than 0",
+    "signal": "a signal ended it",
+    "oom": "the kernel ended it because memory was short",
+    "disk_full": "there was no room for its output",
+    "stalled": "it did nothing for too long",
+    "timeout": "it ran longer than it may",
+    "stuck": "it, or a file system it uses, does not react any more",
+    "lost": "its worker died, or could not be reached",
+    "refused": "it cannot run there, and could nowhere",
+    "cancelled": "somebody ended it",
+}
+STALL_SECONDS = 600  # for a job without a caller, if nothing else is said
 
 WITHDRAWN = "its caller ran it itself"  # why a job ended that waited too long for a worker
 

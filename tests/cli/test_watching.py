@@ -269,9 +269,11 @@ def test_a_job_that_waits_says_so_once(acting: Farm) -> None:
     words = ["submit", "--label", "no=where", "--", *act("exit")]
     job_id = acting.ffgrid(*words).stdout.strip()
     watching = acting.begin("watch", job_id)
-    time.sleep(3)
+    assert watching.stdout
+    first = watching.stdout.readline()
+    time.sleep(3)  # more than the two seconds after which a running job would get another line
     acting.ffgrid("cancel", job_id)
     out, _ = watching.communicate()
 
     assert watching.returncode == 1
-    assert out.decode().splitlines() == ["queued", "cancelled: cancelled by cli"]
+    assert (first + out).decode().splitlines() == ["queued", "cancelled: cancelled by cli"]

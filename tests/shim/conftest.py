@@ -103,7 +103,7 @@ class Fake:
             except OSError:
                 return
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(20)
                 self._serve(connection)
             self.served += 1
 

@@ -24,7 +24,7 @@ from tests.shim.conftest import Place, answer, upgraded
 ID = "01M7ZSCJGFM87A34V23JR094QD"
 ARGS = ("-nostdin", "-i", "a.mkv", "-f", "null", "-")
 BLOCK = 1 << 18
-WAIT = 10  # seconds after which something has gone wrong
+WAIT = 20  # seconds after which something has gone wrong
 
 
 class Peer:

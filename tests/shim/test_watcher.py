@@ -63,7 +63,7 @@ def parent(urls: str = "http://127.0.0.1:9") -> tuple[subprocess.Popen[bytes], i
 def test_it_is_ended_and_waited_for() -> None:
     process, watcher = parent()
 
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=20)
 
     assert out == b"ended\n"
     assert not Path(f"/proc/{watcher}").exists()
@@ -76,9 +76,9 @@ def test_it_ends_when_its_whole_session_is_killed(stopped: bool) -> None:
         os.killpg(process.pid, signal.SIGSTOP)
         until(lambda: " T " in Path(f"/proc/{process.pid}/stat").read_text())
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=20)
 
-    until(lambda: not Path(f"/proc/{watcher}").exists(), within=6)
+    until(lambda: not Path(f"/proc/{watcher}").exists(), within=20)
 
 
 @pytest.mark.parametrize("status", [200, 202, 404, 409])
@@ -87,9 +87,9 @@ def test_the_job_of_a_caller_that_was_killed_is_cancelled(fake: Callable[..., Fa
     process, watcher = parent(f"http://127.0.0.1:9 {away.url} {coordinator.url}")
     until(lambda: os.getsid(watcher) == watcher)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=20)
 
-    until(lambda: not Path(f"/proc/{watcher}").exists(), within=6)
+    until(lambda: not Path(f"/proc/{watcher}").exists(), within=20)
     heads = [head.partition("\r\n")[0] for head, _ in coordinator.asked]
     assert heads == [f"POST /v1/jobs/{'0' * 26}/cancel HTTP/1.1"] * 2  # until somebody has heard it
 
@@ -98,7 +98,7 @@ def test_a_caller_that_ends_by_itself_cancels_nothing(fake: Callable[..., Fake])
     coordinator = fake(answer(200, {}))
     process, _ = parent(coordinator.url)
 
-    process.communicate(timeout=10)
+    process.communicate(timeout=20)
 
     assert coordinator.asked == []
 
@@ -110,7 +110,7 @@ def test_it_is_in_nobodys_way() -> None:
 
     held = until(lambda: _only_null(watcher))
     assert len(held) == 4  # three times nothing, and what it looks at
-    process.communicate(timeout=10)
+    process.communicate(timeout=20)
 
 
 def _only_null(pid: int) -> list[str]:

@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from app.state.job import NoSuchJob
 from app.state.jobs import ATTACH_MS, KeyReused, NobodyQualifies, command_line
 from app.state.keys import GROUP
+from app.state.lifecycle import STATES
 from app.state.requirements import class_id, requirement
 from app.wire.messages import LANES
 
@@ -322,7 +323,8 @@ async def test_a_full_server_lets_what_runs_go_on_and_end(full: Scene) -> None:
     assert len(await worker.claim([full.stream()], 2)) == 2
 
     assert beat.lost == []
-    assert await full.jobs.counts() == {"queued": 0, "running": 3, "done": 1, "failed": 0, "cancelled": 2}
+    counted = {"running": 3, "done": 1, "cancelled": 2}
+    assert await full.jobs.counts() == dict.fromkeys(STATES, 0) | counted
     assert await full.state(queued.id) == "running"
 
 
@@ -400,7 +402,13 @@ async def test_jobs_are_counted_by_state(scene: Scene) -> None:
     await scene.running(worker)
     await scene.submit()
 
-    assert await scene.jobs.counts() == {"queued": 1, "running": 1, "done": 1, "failed": 2, "cancelled": 1}
+    assert await scene.jobs.counts() == dict.fromkeys(STATES, 0) | {
+        "queued": 1,
+        "running": 1,
+        "done": 1,
+        "failed": 2,
+        "cancelled": 1,
+    }
 
 
 async def test_the_revision_changes_with_every_move_and_only_then(scene: Scene) -> None:

@@ -593,16 +593,169 @@ async def test_progress_of_an_earlier_try_is_forgotten(scene: Scene) -> None:
     assert (await scene.jobs.get(lease.id)).progress == {}
 
 
-async def test_a_lease_can_be_checked(scene: Scene) -> None:
+# Publishing
+
+
+async def test_outputs_may_get_their_names_while_the_lease_is_held(scene: Scene) -> None:
     worker = await scene.worker()
     lease = await scene.running(worker)
-    await worker.check(lease)
-
     with pytest.raises(LeaseLost):
-        await worker.check(replace(lease, token="another"))
+        await worker.publish(replace(lease, token="another"), "{}")
+
+    assert [await worker.publish(lease, "{}") for _ in range(2)] == ["ok", "ok"]
+
+    assert await scene.state(lease.id) == "publishing"
+    assert await scene.jobs.cancel(lease.id) == "late"
+    with pytest.raises(LeaseLost):
+        await worker.release(lease)
     await worker.finish(lease, "succeed", {})
     with pytest.raises(LeaseLost):
-        await worker.check(lease)
+        await worker.publish(lease, "{}")
+
+
+@pytest.mark.parametrize("how", ["cancel", "kill"])
+async def test_outputs_of_a_job_that_was_to_end_get_no_names(scene: Scene, how: str) -> None:
+    worker = await scene.worker()
+    lease = await scene.running(worker)
+    await scene.jobs.cancel(lease.id, how)
+
+    assert await worker.publish(lease, "{}") == how
+    assert await scene.state(lease.id) == "running"
+
+
+async def test_who_takes_over_a_job_that_was_publishing_is_told_what(scene: Scene) -> None:
+    worker, other = await scene.worker("w1"), await scene.worker("w2")
+    lease = await scene.running(worker)
+    await worker.publish(lease, '{"files": []}')
+    assert (await worker.beat(1, [], {lease.id: lease.token})).lost == []
+
+    assert await scene.lose(lease.id) == {lease.id: "queued"}
+    taken = await scene.claim(other, lease.id)
+
+    assert (taken.published, taken.attempt) == ('{"files": []}', 2)
+    with pytest.raises(LeaseLost):
+        await worker.finish(lease, "succeed", {})
+    await other.finish(taken, "fail", {})
+    assert "published" not in await scene.raw(lease.id)
+
+
+async def test_each_attempt_has_a_mark_of_its_own(scene: Scene) -> None:
+    worker = await scene.worker()
+    lease = await scene.running(worker)
+    await worker.release(lease)
+
+    assert (await scene.claim(worker, lease.id)).mark != lease.mark
+
+
+# Trying again
+
+
+async def fail(scene: Scene, worker: Leases, job_id: str, again: bool = True) -> None:
+    await worker.finish(await scene.claim(worker, job_id), "fail", {"exit": 1, "cause": "exit"}, again)
+
+
+async def test_a_job_that_failed_waits_and_is_tried_again(scene: Scene) -> None:
+    worker = await scene.worker()
+    job_id = await scene.submit(retries=1, retry_delay=5.0)
+    await fail(scene, worker, job_id)
+
+    waiting = await scene.jobs.get(job_id)
+    assert (waiting.state, waiting.failures, waiting.cause) == ("waiting", 1, "exit")
+    assert waiting.due
+    assert 4 < waiting.due - await scene.now() / 1000 <= 5
+    assert await scene.queue(scene.stream()) == {}
+    assert await scene.tick() == {}
+
+    await scene.redis.zadd(scene.keys.due, {job_id: await scene.now() - 1})
+    assert await scene.tick() == {job_id: "queued"}
+    await fail(scene, worker, job_id)
+
+    ended = await scene.jobs.get(job_id)
+    assert (ended.state, ended.failures, ended.attempt, ended.losses) == ("failed", 2, 2, 0)
+    assert [(one["event"], one["exit"], one["cause"]) for one in ended.attempts] == [
+        ("defer", 1, "exit"),
+        ("fail", 1, "exit"),
+    ]
+    assert await scene.endings(job_id) == ["failed"]
+
+
+async def test_the_wait_doubles_and_ends_at_an_hour(scene: Scene) -> None:
+    worker, waits = await scene.worker(), []
+    job_id = await scene.submit(retries=10, retry_delay=600.0)
+    for _ in range(4):
+        await fail(scene, worker, job_id)
+        waits.append(round((await scene.redis.zscore(scene.keys.due, job_id) - await scene.now()) / 1000))
+        await scene.redis.zadd(scene.keys.due, {job_id: await scene.now() - 1})
+        await scene.tick()
+
+    assert waits == [600, 1200, 2400, 3600]
+
+
+async def test_what_would_end_the_same_again_is_not_tried_again(scene: Scene) -> None:
+    worker = await scene.worker()
+    job_id = await scene.submit(retries=3)
+
+    await fail(scene, worker, job_id, again=False)
+
+    assert await scene.state(job_id) == "failed"
+
+
+async def test_a_promised_cancellation_is_kept_when_the_job_fails_first(scene: Scene) -> None:
+    worker = await scene.worker()
+    job_id = await scene.submit(retries=3)
+    lease = await scene.claim(worker, job_id)
+    await scene.jobs.cancel(job_id, reason="no more")
+
+    await worker.finish(lease, "fail", {"exit": 1}, again=True)
+
+    assert await scene.state(job_id) == "cancelled"
+
+
+async def test_a_waiting_job_can_be_cancelled(scene: Scene) -> None:
+    worker = await scene.worker()
+    job_id = await scene.submit(retries=3)
+    await fail(scene, worker, job_id)
+
+    assert await scene.jobs.cancel(job_id) == "cancelled"
+
+    assert await scene.redis.zcard(scene.keys.due) == 0
+    assert await scene.tick() == {}
+
+
+async def test_what_an_attempt_left_in_the_hash_is_gone_when_the_next_begins(scene: Scene) -> None:
+    worker = await scene.worker()
+    job_id = await scene.submit(retries=1)
+    await worker.finish(await scene.claim(worker, job_id), "fail", {"signal": 9, "cause": "oom"}, again=True)
+    await scene.redis.zadd(scene.keys.due, {job_id: await scene.now() - 1})
+    await scene.tick()
+
+    await worker.finish(await scene.claim(worker, job_id), "succeed", {"exit": 0, "cause": ""})
+
+    ended = await scene.jobs.get(job_id)
+    assert (ended.state, ended.exit, ended.signal, ended.cause) == ("done", 0, None, "")
+
+
+async def test_the_class_of_a_waiting_job_is_not_forgotten(scene: Scene) -> None:
+    worker = await scene.worker()
+    job_id = await scene.submit(retries=1, retry_delay=3600.0)
+    await fail(scene, worker, job_id)
+
+    await scene.store.reaper.expire(keep_idle_ms=0)
+
+    assert class_id(NEEDS) in await scene.store.workers.classes()
+
+
+async def test_a_worker_knows_whether_the_caller_of_a_job_has_come(scene: Scene) -> None:
+    worker = await scene.worker()
+    first, second = await scene.running(worker, attach=True), await scene.submit(attach=True)
+    assert (first.called, await worker.is_called(first)) == (False, False)
+
+    for job_id in (first.id, second):
+        await scene.jobs.caller(job_id, 60_000, "c", arrives=True)
+
+    assert await worker.is_called(first)
+    assert {"do": "call", "job": first.id} in await scene.inbox("w1")
+    assert (await scene.claim(worker, second)).called
 
 
 # Ending

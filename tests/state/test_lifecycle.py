@@ -14,13 +14,26 @@ import pytest
 from app.state import lifecycle
 from app.state.job import LeaseLost
 from app.state.leases import Lease, Leases
-from app.state.lifecycle import CANCELLED, DONE, ENDINGS, FAILED, FINAL, MOVES, QUEUED, RUNNING, STATES
+from app.state.lifecycle import (
+    CANCELLED,
+    DEAD,
+    DONE,
+    ENDINGS,
+    FAILED,
+    FINAL,
+    MOVES,
+    PUBLISHING,
+    QUEUED,
+    RUNNING,
+    STATES,
+    WAITING,
+)
 
 if TYPE_CHECKING:
     from app.state.jobs import Submission
     from tests.state.conftest import Scene
 
-WAYS_TO_END = {DONE: "succeed", FAILED: "fail", CANCELLED: "cancel"}
+WAYS_TO_END = {DONE: "succeed", FAILED: "fail", CANCELLED: "cancel", WAITING: "fail"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,18 @@ class Subject:
 
 async def subject_in(scene: Scene, state: str) -> Subject:
     """A job that came to this state as jobs do."""
-    worker, submission = await scene.worker(), scene.submission()
+    worker, submission = await scene.worker(), scene.submission(retries=int(state == WAITING))
     job_id = (await scene.jobs.submit(submission)).id
     lease = Lease(job_id, "right", 0, b"")
     if state != QUEUED:
         lease = await scene.claim(worker, job_id)
+    if state == PUBLISHING:
+        await worker.publish(lease, "{}")
+    if state == DEAD:
+        await scene.redis.hset(scene.keys.job(job_id), "max_attempts", 1)
+        await scene.lose(job_id)
     if state in WAYS_TO_END:
-        await worker.finish(lease, WAYS_TO_END[state], {})
+        await worker.finish(lease, WAYS_TO_END[state], {}, again=state == WAITING)
         await scene.redis.hdel(scene.keys.job(job_id), "won")
     await scene.redis.hset(scene.keys.job(job_id), "token", "right")
     return Subject(scene, worker, replace(lease, token="right"), submission)
@@ -62,7 +80,7 @@ async def submit(subject: Subject) -> None:
 
 async def start(subject: Subject) -> None:
     scene, job_id = subject.scene, subject.lease.id
-    if await scene.state(job_id) in FINAL:
+    if await scene.state(job_id) in {*FINAL, WAITING}:
         await subject.renew_entry()
     stream = await scene.stream_of(job_id)
     await scene.deliver(subject.worker, stream)
@@ -71,15 +89,38 @@ async def start(subject: Subject) -> None:
 
 async def lose(subject: Subject) -> None:
     scene, job_id = subject.scene, subject.lease.id
-    if await scene.state(job_id) in FINAL:
+    if await scene.state(job_id) in {*FINAL, WAITING}:
         await subject.renew_entry()
     await scene.deliver(subject.worker, await scene.stream_of(job_id))
     await scene.lose(job_id)
 
 
+async def bury(subject: Subject) -> None:
+    await subject.scene.redis.hset(subject.scene.keys.job(subject.lease.id), "max_attempts", 1)
+    await lose(subject)
+
+
 async def release(subject: Subject) -> None:
     with suppress(LeaseLost):
         await subject.worker.release(subject.lease)
+
+
+async def publish(subject: Subject) -> None:
+    with suppress(LeaseLost):
+        await subject.worker.publish(subject.lease, "{}")
+
+
+async def defer(subject: Subject) -> None:
+    await subject.scene.redis.hset(subject.scene.keys.job(subject.lease.id), "retries", 1)
+    await subject.scene.redis.hset(subject.scene.keys.job(subject.lease.id), "retry_delay", 1000)
+    with suppress(LeaseLost):
+        await subject.worker.finish(subject.lease, "fail", {"exit": 1}, again=True)
+
+
+async def due(subject: Subject) -> None:
+    scene = subject.scene
+    await scene.redis.zadd(scene.keys.due, {subject.lease.id: await scene.now() - 1})
+    await scene.tick()
 
 
 def finish(event: str) -> Callable[[Subject], Awaitable[None]]:
@@ -90,12 +131,25 @@ def finish(event: str) -> Callable[[Subject], Awaitable[None]]:
     return door
 
 
+async def cancel(subject: Subject) -> None:
+    """By the worker of a running job; a queued or waiting one ends at once."""
+    if await subject.scene.state(subject.lease.id) in (QUEUED, WAITING):
+        await subject.scene.jobs.cancel(subject.lease.id)
+    else:
+        await finish("cancel")(subject)
+
+
 DOORS = {
     "submit": submit,
     "start": start,
     "lose": lose,
+    "bury": bury,
     "release": release,
-    **{event: finish(event) for event in ENDINGS},
+    "publish": publish,
+    "defer": defer,
+    "due": due,
+    "cancel": cancel,
+    **{event: finish(event) for event in ENDINGS if event != "cancel"},
 }
 
 
@@ -145,7 +199,8 @@ async def test_nothing_at_all_changes_a_job_that_has_ended(scene: Scene, state: 
 
     after = await scene.raw(job_id)
     assert beat.lost == [job_id]
-    assert {**after, "msg": ""} == {**before, "msg": ""}
+    by_the_doors = dict.fromkeys(("msg", "max_attempts", "retries", "retry_delay"), "")
+    assert after | by_the_doors == before | by_the_doors
     assert await scene.endings(job_id) == [state]
 
 
@@ -229,7 +284,7 @@ class Walk:
     async def lose(self) -> None:
         _, lease = self.held.pop(self.chance.choice(list(self.held)))
         self.losses[lease.id] += 1
-        self.model[lease.id] = FAILED if self.losses[lease.id] == 3 else QUEUED
+        self.model[lease.id] = DEAD if self.losses[lease.id] == 3 else QUEUED
         assert await self.scene.lose(lease.id) == {lease.id: self.model[lease.id]}
 
     async def lie(self) -> None:
@@ -260,7 +315,7 @@ def test_what_no_move_leaves_is_final() -> None:
     left = {source for sources, _ in MOVES.values() for source in sources}
 
     assert set(STATES) - left == FINAL
-    assert {DONE, FAILED, CANCELLED} == FINAL
+    assert {DONE, FAILED, CANCELLED, DEAD} == FINAL
 
 
 def test_every_state_is_named_and_can_be_reached() -> None:
@@ -274,7 +329,7 @@ def test_every_state_is_named_and_can_be_reached() -> None:
 
 
 def test_what_a_worker_may_report_are_moves_to_an_end() -> None:
-    assert {MOVES[event][1] for event in ENDINGS} == FINAL
+    assert {MOVES[event][1] for event in ENDINGS} == FINAL - {DEAD}
     assert all(RUNNING in MOVES[event][0] for event in ENDINGS)
 
 

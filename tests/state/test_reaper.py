@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.state.connect import stop
 from app.state.job import LeaseLost
 from app.state.keys import GROUP, REAPER
-from app.state.reaper import CALLER_GRACE_MS, KEEP_MS, OUTAGE_MS, PROOF_MS, Reaper
+from app.state.lifecycle import STATES
+from app.state.reaper import CALLER_GRACE_MS, HICCUP_GRACE_MS, HICCUP_MS, KEEP_MS, OUTAGE_MS, PROOF_MS, Reaper
 from app.state.requirements import class_id, requirement
 from app.state.workers import BEAT, LEASE_MS
 from app.wire.messages import LANES
@@ -77,19 +78,22 @@ async def test_every_lane_of_every_class_is_looked_at(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
-async def test_a_job_that_lost_too_many_workers_fails(scene: Scene, most: int) -> None:
+async def test_a_job_that_lost_too_many_workers_is_dead(scene: Scene, most: int) -> None:
     worker = await scene.worker()
     job_id = await scene.submit(max_attempts=most)
     for loss in range(1, most + 1):
         await scene.claim(worker, job_id)
-        assert await scene.lose(job_id) == {job_id: "failed" if loss == most else "queued"}
+        assert await scene.lose(job_id) == {job_id: "dead" if loss == most else "queued"}
 
     job = await scene.jobs.get(job_id)
-    assert (job.state, job.cause, job.losses, job.attempt) == ("failed", "lost", most, most)
-    assert job.reason == f"its worker was lost {most} times"
+    assert (job.state, job.cause, job.losses, job.attempt) == ("dead", "lost", most, most)
+    assert job.reason == (
+        f"its worker was lost {most} times, w1 the last" if most > 1 else "its worker w1 was lost"
+    )
     assert job.finished is not None
     assert await scene.queue(scene.stream()) == await scene.pending(scene.stream()) == {}
-    assert await scene.endings(job_id) == ["failed"]
+    assert await scene.endings(job_id) == ["dead"]
+    assert [one["event"] for one in job.attempts] == ["lose"] * (most - 1) + ["bury"]
 
 
 async def test_a_job_that_was_to_be_cancelled_ends_when_its_worker_is_lost(scene: Scene) -> None:
@@ -204,7 +208,7 @@ async def test_more_than_a_hundred_orphans_are_found_in_some_ticks(scene: Scene)
 
 async def test_a_job_that_writes_in_place_is_not_redone_on_suspicion(scene: Scene) -> None:
     worker = await scene.worker()
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
 
     assert await scene.lose(lease.id) == {}
 
@@ -215,7 +219,7 @@ async def test_a_job_that_writes_in_place_is_not_redone_on_suspicion(scene: Scen
 
 
 async def test_the_first_suspicion_is_the_one_that_counts(scene: Scene) -> None:
-    lease = await scene.running(await scene.worker(), kind="stream")
+    lease = await scene.running(await scene.worker(), redo="fenced")
     await scene.lose(lease.id)
     since = str(await scene.now() - 20_000)
     await scene.redis.hset(scene.keys.job(lease.id), "suspect", since)
@@ -228,7 +232,7 @@ async def test_the_first_suspicion_is_the_one_that_counts(scene: Scene) -> None:
 async def test_a_job_that_writes_in_place_is_redone_after_a_proof(
     scene: Scene, silent: int, state: str
 ) -> None:
-    lease = await scene.running(await scene.worker(), kind="stream")
+    lease = await scene.running(await scene.worker(), redo="fenced")
     await scene.lose(lease.id)
     suspected = await scene.now() - (silent - LEASE_MS)
     await scene.redis.hset(scene.keys.job(lease.id), "suspect", suspected)
@@ -241,16 +245,34 @@ async def test_a_job_that_writes_in_place_is_redone_after_a_proof(
 async def test_a_job_that_writes_in_place_is_redone_at_once_when_its_worker_started_anew(
     scene: Scene,
 ) -> None:
-    lease = await scene.running(await scene.worker("w1", boot="boot-a"), kind="stream")
-    await scene.silence("w1", 5_000)
-    await scene.worker("w1", boot="boot-b")
+    lease = await scene.running(await scene.worker("w1", boot="boot-a"), redo="fenced")
+    await scene.age(lease.id)
+    await scene.worker("w1", boot="boot-b", take_over=True)
 
-    assert await scene.lose(lease.id) == {lease.id: "queued"}
+    assert await scene.state(lease.id) == "queued"
     assert (await scene.raw(lease.id))["losses"] == "1"
 
 
+async def test_a_name_alone_proves_nothing_on_another_host(scene: Scene) -> None:
+    lease = await scene.running(await scene.worker("w1", boot="boot-a"), redo="fenced")
+    await scene.silence("w1", 5_000)
+    await scene.worker("w1", boot="boot-b")
+
+    assert await scene.lose(lease.id) == {}
+
+
+async def test_a_job_that_must_not_be_redone_is_dead_once_its_worker_is(scene: Scene) -> None:
+    lease = await scene.running(await scene.worker("w1"), redo="never")
+    assert await scene.lose(lease.id) == {}
+
+    await scene.worker("w1", take_over=True)
+
+    job = await scene.jobs.get(lease.id)
+    assert (job.state, job.losses, job.cause) == ("dead", 1, "lost")
+
+
 async def test_another_worker_that_started_anew_proves_nothing(scene: Scene) -> None:
-    lease = await scene.running(await scene.worker("w1"), kind="stream")
+    lease = await scene.running(await scene.worker("w1"), redo="fenced")
     await scene.worker("w2")
     await scene.worker("w2", take_over=True)
 
@@ -259,7 +281,7 @@ async def test_another_worker_that_started_anew_proves_nothing(scene: Scene) -> 
 
 async def test_a_worker_that_nobody_remembers_proves_nothing_yet(scene: Scene) -> None:
     worker = await scene.worker("w1")
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
     await scene.store.workers.retire("w1", worker.boot)
 
     assert await scene.lose(lease.id) == {}
@@ -267,7 +289,7 @@ async def test_a_worker_that_nobody_remembers_proves_nothing_yet(scene: Scene) -
 
 async def test_a_late_beat_clears_the_suspicion(scene: Scene) -> None:
     worker = await scene.worker("w1")
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
     await scene.lose(lease.id)
     await scene.redis.hset(scene.keys.job(lease.id), "suspect", await scene.now() - PROOF_MS)
 
@@ -284,7 +306,7 @@ async def test_a_late_beat_clears_the_suspicion(scene: Scene) -> None:
 
 async def test_a_suspected_job_can_still_be_finished(scene: Scene) -> None:
     worker = await scene.worker()
-    lease = await scene.running(worker, kind="stream")
+    lease = await scene.running(worker, redo="fenced")
     await scene.lose(lease.id)
 
     await worker.finish(lease, "succeed", {"exit": 0})
@@ -334,8 +356,21 @@ async def test_a_clock_that_was_set_back_counts_as_an_outage(scene: Scene) -> No
 
 async def test_a_pause_as_short_as_a_busy_process_makes_is_no_outage(scene: Scene) -> None:
     lease = await scene.running(await scene.worker())
-    await scene.redis.hset(scene.keys.reaper, "last", await scene.now() - OUTAGE_MS + 1_500)
+    await scene.redis.hset(scene.keys.reaper, "last", await scene.now() - HICCUP_MS + 100)
 
+    assert await scene.lose(lease.id) == {lease.id: "queued"}
+
+
+async def test_after_a_hiccup_workers_get_the_time_of_a_beat(scene: Scene) -> None:
+    lease = await scene.running(await scene.worker())
+    await scene.tick()
+    await scene.redis.hset(scene.keys.reaper, "last", await scene.now() - HICCUP_MS - 200)
+
+    assert await scene.lose(lease.id) == {}
+
+    left = int(await scene.redis.hget(scene.keys.reaper, "grace")) - await scene.now()
+    assert BEAT * 1000 < left <= HICCUP_GRACE_MS
+    await scene.redis.hset(scene.keys.reaper, "grace", await scene.now() - 1)
     assert await scene.lose(lease.id) == {lease.id: "queued"}
 
 
@@ -346,19 +381,18 @@ async def test_one_tick_is_enough_for_all_processes(scene: Scene, other: Scene) 
 
     done = await asyncio.gather(*(one.store.reaper.reap() for one in (scene, other) for _ in range(5)))
 
-    left = await scene.redis.pttl(scene.keys.tick)
-    assert done == [[]] * 10
-    assert 0 < left <= 500
+    assert done == [None] * 10
+    assert await scene.tick() == {lease.id: "queued"}
 
 
 async def test_many_ticks_at_once_lose_a_job_once(scene: Scene, other: Scene) -> None:
     lease = await scene.running(await scene.worker())
     await scene.age(lease.id)
-    await scene.redis.delete(scene.keys.tick)
+    await scene.allow_tick()
 
     done = await asyncio.gather(*(one.store.reaper.reap() for one in (scene, other) for _ in range(5)))
 
-    assert sorted(done) == [[]] * 9 + [[(lease.id, "queued")]]
+    assert [one for one in done if one is not None] == [[(lease.id, "queued")]]
     assert (await scene.raw(lease.id))["losses"] == "1"
 
 
@@ -386,7 +420,7 @@ async def test_the_running_job_of_a_caller_that_is_gone_is_killed_once(scene: Sc
     assert await scene.tick() == {lease.id: "cancelling"}
     assert await scene.tick() == {}
 
-    assert await scene.inbox("w1") == [{"do": "kill", "job": lease.id}]
+    assert await scene.inbox("w1") == [{"do": "call", "job": lease.id}, {"do": "kill", "job": lease.id}]
     assert (await worker.beat(1, [], {lease.id: lease.token})).cancelled == {lease.id: "kill"}
 
 
@@ -492,7 +526,7 @@ async def test_an_ended_job_is_forgotten_after_its_time(scene: Scene) -> None:
     assert sorted(await scene.store.reaper.expire(keep_ms=0)) == sorted(ended)
 
     assert [await scene.mentions(job_id) for job_id in ended] == [[], [], []]
-    assert await scene.jobs.counts() == {"queued": 1, "running": 1, "done": 0, "failed": 0, "cancelled": 0}
+    assert await scene.jobs.counts() == {**dict.fromkeys(STATES, 0), "queued": 1, "running": 1}
     assert {job.id for job in (await scene.jobs.page(10, owner="jellyfin"))[0]} == {running.id, queued}
 
 

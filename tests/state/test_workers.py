@@ -241,7 +241,7 @@ def test_a_worker_is_in_the_state_that_matters_most(
 
 async def test_the_successor_of_a_dead_worker_gives_its_jobs_back_at_once(scene: Scene) -> None:
     dead = await scene.worker("w1")
-    lease, stream_kind = await scene.running(dead), await scene.running(dead, kind="stream")
+    lease, stream_kind = await scene.running(dead), await scene.running(dead, redo="fenced")
 
     await scene.worker("w1", take_over=True)
 

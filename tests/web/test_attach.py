@@ -22,7 +22,8 @@ from app.wire.attach import EXIT, Exit
 from app.wire.messages import job_path
 from tests.web.conftest import NOBODY, Attached, Key, Site, attach_path, handshake, say
 
-GONE = 1.5  # seconds within which the job of a caller that has gone is ended
+GONE = 1.5  # seconds after which the job of a caller that has gone is ended, where nothing is slow
+LEASE = 6.0  # seconds after which that of a caller is ended whose connection is merely silent
 
 
 async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> float:
@@ -191,6 +192,41 @@ async def test_a_caller_changes_the_process_and_loses_nothing(site: Site) -> Non
             received += [caller.receive() for _ in range(5)]
 
     assert received == said
+
+
+# What Redis has lost
+
+
+async def test_a_caller_gets_no_stream_with_a_hole_in_it(site: Site) -> None:
+    job_id = site.submit(attach=True)
+    worker, lease = await running(site, job_id)
+
+    with Attached(site.port(), site.client, job_id) as caller:
+        said = await print_frames(site, job_id, 1, 3)
+        received = [caller.receive() for _ in said]
+        await print_frames(site, job_id, 5, 6)
+        *more, last = caller.rest()
+    beat = await worker.beat(1, [], {job_id: lease.token})
+
+    assert (received, more) == (said, [])
+    assert last[:2] == (EXIT, 4)
+    assert Exit.decode(last[2]).code is None
+    assert "has lost a part" in Exit.decode(last[2]).reason
+    assert beat.cancelled == {job_id: "kill"}
+
+
+async def test_a_caller_that_has_more_than_redis_knows_of_is_refused(site: Site) -> None:
+    """Another run of the job would go on where this caller's run never was."""
+    job_id = site.submit(attach=True)
+    await running(site, job_id)
+    await print_frames(site, job_id, 1, 3)
+
+    answer = say(site.port(), handshake(site.client, attach_path(job_id, 4)))
+    with Attached(site.port(), site.client, job_id, 3) as caller:
+        said = await print_frames(site, job_id, 4, 4)
+        assert caller.receive() == said[0]
+
+    assert (answer.status, answer.type) == (409, "output-lost")
 
 
 async def test_large_frames_arrive_byte_for_byte(site: Site) -> None:
@@ -414,7 +450,7 @@ async def test_the_queued_job_of_a_caller_that_is_gone_is_cancelled(site: Site, 
         took = await until(in_state(site, job_id, "cancelled"))
 
     assert (await site.jobs.get(job_id)).reason == "its caller is gone"
-    assert took < GONE
+    assert took < LEASE - 1
 
 
 @pytest.mark.parametrize("way", LEAVING)
@@ -429,7 +465,7 @@ async def test_the_running_job_of_a_caller_that_is_gone_is_killed(site: Site, wa
         LEAVING[way](caller)
         took = await until(is_told)
 
-    assert took < GONE
+    assert took < LEASE - 1
 
 
 async def test_a_caller_that_comes_back_at_once_keeps_its_job(site: Site) -> None:

@@ -443,12 +443,20 @@ async def test_a_revoked_key_is_not_good_within_a_second(site: Site) -> None:
 
     await site.store.clients.revoke("leaver")
     at = time.monotonic()
+    good: list[float] = []
+
+    def is_refused(web: int) -> bool:
+        asked = time.monotonic() - at
+        if site.ask("GET", JOBS, key=key, web=web).status == 401:
+            return True
+        good.append(asked)
+        return False
+
     for web in (0, 1):
-        until(lambda web=web: site.ask("GET", JOBS, key=key, web=web).status == 401)  # type: ignore[misc]
-    took = time.monotonic() - at
+        until(lambda web=web: is_refused(web))  # type: ignore[misc]
 
     assert used == [200, 200]
-    assert took < 1.5
+    assert max(good, default=0.0) < 1.0
     assert say(site.port(), submitting(key).raw()).body == await refusal(site)
 
 
@@ -694,7 +702,7 @@ async def test_a_body_in_chunks_is_read(site: Site) -> None:
 async def test_no_flipped_bit_does_anything_that_was_not_signed(site: Site) -> None:
     chance = random.Random(20261121)
     victim = site.submit()
-    allowed, wrong, done = {victim: "ffmpeg"}, [], 0
+    allowed, wrong, unanswered, done = {victim: "ffmpeg"}, [], [], 0
     requests: list[Callable[[], Signed]] = [
         lambda: submitting(site.client),
         lambda: signed(
@@ -713,6 +721,10 @@ async def test_no_flipped_bit_does_anything_that_was_not_signed(site: Site) -> N
         if answer.status == 201:
             done += 1
             allowed[answer.json["id"]] = json.loads(true.body)["binary"]
+        if not answer.status and number % 3 == 0:  # it waits for more, or was only slow
+            unanswered.append(true.body)
+    for body in unanswered:  # the key in it makes one job of both
+        allowed[site.ask("POST", JOBS, body).json["id"]] = json.loads(body)["binary"]
 
     stored, _ = await site.jobs.page(200)
     assert wrong == []

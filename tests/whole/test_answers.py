@@ -53,7 +53,7 @@ def told(done: subprocess.CompletedProcess[bytes]) -> tuple[int, bytes, bytes]:
 
 def jobs(farm: Farm) -> int:
     """How many jobs there have been."""
-    return len(farm.json("jobs", "--limit", "200")["jobs"])
+    return len(farm.jobs())
 
 
 def cache(farm: Farm) -> Path:
@@ -62,8 +62,10 @@ def cache(farm: Farm) -> Path:
 
 @pytest.fixture(scope="module")
 def film(farm: Farm) -> Path:
-    """A film that nobody has touched for more than five seconds."""
+    """A film that nobody has touched for more than five seconds; beside it one to be touched, and one that is none."""
     path = farm.media("settled.mkv", seconds=1)
+    path.with_name("touched.mkv").write_bytes(path.read_bytes())
+    path.with_name("broken.mkv").write_bytes(b"\0" * 1000)
     until(lambda: time.time() > path.stat().st_ctime + 5.2)
     return path
 
@@ -124,13 +126,14 @@ def test_the_second_probe_of_a_file_makes_no_job(farm: Farm, film: Path) -> None
 
 
 def test_a_touched_file_is_looked_at_again(farm: Farm, film: Path) -> None:
-    args = [*LOOK, "-show_chapters", str(film)]
+    path = film.with_name("touched.mkv")
+    args = [*LOOK, "-show_chapters", str(path)]
     before = jobs(farm)
     for _ in range(2):
         call(farm, *args, binary="ffprobe")
     assert jobs(farm) == before + 1
 
-    os.utime(film, (1_000_000, 1_000_000))
+    os.utime(path, (1_000_000, 1_000_000))
     call(farm, *args, binary="ffprobe")
 
     assert jobs(farm) == before + 2
@@ -152,9 +155,7 @@ def test_a_growing_file_is_looked_at_each_time(farm: Farm) -> None:
 
 
 def test_a_file_that_cannot_be_probed_is_looked_at_each_time(farm: Farm, film: Path) -> None:
-    path = farm.client_root / "broken.mkv"
-    path.write_bytes(b"\0" * 1000)
-    until(lambda: time.time() > path.stat().st_ctime + 5.2)
+    path = film.with_name("broken.mkv")
     before = jobs(farm)
 
     assert [call(farm, path, binary="ffprobe").returncode for _ in range(2)] == [1, 1]
@@ -195,4 +196,4 @@ def test_calls_go_to_workers_with_the_label_and_so_do_their_answers(own_farm: Fa
 
     assert [done.stdout[:19] for done in said] == [b"ffmpeg version 99.9"] * 2
     assert jobs(own_farm) == 1
-    assert own_farm.json("jobs")["jobs"][0]["worker"] == "gpu"
+    assert own_farm.jobs()[0]["worker"] == "gpu"

@@ -29,17 +29,19 @@ def localized(root: Path, *args: Any) -> tuple[Plan, Place]:
     here = {"Media": str(root), "TV": "/elsewhere"}
     place = Place(here, None, Names(here, CALLER), "/")
     texts = [str(arg) for arg in args]
-    ready = Plan(["ffmpeg", *texts], command.read("ffmpeg", texts), cwd=str(root))
-    return localize(ready, place, CALLER, "JOB-1"), place
+    ready = Plan(
+        ["ffmpeg", *texts], command.read("ffmpeg", texts), cwd=str(root), stem=".ffgrid-JOB-1-0a1b2c3d-"
+    )
+    return localize(ready, place, CALLER), place
 
 
 def copied(root: Path, *args: Any) -> str:
     """What the job reads in the place of the list that is its only one."""
     ready, _ = localized(root, *args)
-    (copy,) = ready.leftovers
+    (copy,) = ready.copies
     assert copy in ready.argv
     assert os.path.dirname(copy) == str(root)
-    assert os.path.basename(copy).startswith(".ffgrid-JOB-1-")
+    assert os.path.basename(copy).startswith(".ffgrid-JOB-1-0a1b2c3d-")
     return os.fsdecode(Path(copy).read_bytes())
 
 
@@ -74,10 +76,10 @@ def test_a_copy_is_printed_as_its_original(root: Path) -> None:
     ready, place = localized(root, "-i", f"file:{root}/list.m3u8", "b.mkv")
     assert place.names
 
-    shown = place.names.stream().feed(f"{ready.leftovers[0]}: Invalid\n".encode())
+    shown = place.names.stream().feed(f"{ready.copies[0]}: Invalid\n".encode())
 
     assert shown == b"file:/mnt/It's/list.m3u8: Invalid\n"
-    assert ready.leftovers[0].endswith(".m3u8")
+    assert ready.copies[0].endswith(".m3u8")
 
 
 def test_bytes_that_are_no_text_are_kept(root: Path) -> None:
@@ -93,7 +95,7 @@ def test_a_list_without_roots_is_read_as_it_is(root: Path, text: str) -> None:
     (root / "list").write_text(text)
     ready, _ = localized(root, "-i", root / "list", "b.mkv")
 
-    assert (list(ready.leftovers), ready.argv[2], os.listdir(root)) == ([], str(root / "list"), ["list"])
+    assert (list(ready.copies), ready.argv[2], os.listdir(root)) == ([], str(root / "list"), ["list"])
 
 
 def test_what_is_not_there_is_ffmpegs_to_say(root: Path) -> None:
@@ -151,4 +153,4 @@ def test_a_list_that_is_no_file_is_refused(root: Path, args: tuple[str, ...]) ->
     ],
 )
 def test_other_sources_are_not(root: Path, args: tuple[str, ...]) -> None:
-    assert localized(root, *args, "b.mkv")[0].leftovers == []
+    assert localized(root, *args, "b.mkv")[0].copies == []

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
+from app.state.leases import Lease
 from app.wire import command, folding, roots
+from worker.files import PREFIX
 from worker.machine import Machine
 from worker.place import Place
-from worker.plan import PREFIX, CannotRun, Plan, environment, plan
+from worker.plan import CannotRun, Plan, environment, folders, plan
 
 JOB = "01M7ZSCJGFM87A34V23JR094QD"
+
+
+def lease(attempt: int = 1, job_id: str = JOB, mark: str = "0a1b2c3d") -> Lease:
+    return Lease(job_id, f"boot:01234567{mark}", attempt, b"")
+
+
 CLIENT = {"Movies": "/media", "TV": "/media/tv"}
 
 
@@ -45,7 +53,7 @@ def spec(*args: str, cwd: str | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def planned(machine: Machine, *args: str, cwd: str | None = None, **changes: Any) -> Plan:
-    return plan(spec(*args, cwd=cwd, **changes), JOB, 1, machine, Place(machine.roots, None))
+    return plan(spec(*args, cwd=cwd, **changes), lease(), machine, Place(machine.roots, None))
 
 
 # Names
@@ -97,7 +105,7 @@ def test_a_root_that_is_not_here_cannot_be_reached(machine: Machine, where: str)
     job = {**spec("-version"), where: named if where == "cwd" else ["-i", named, "-f", "null", "-"]}
 
     with pytest.raises(CannotRun, match="has no root 'Music'"):
-        plan(job, JOB, 1, machine, Place(machine.roots, None))
+        plan(job, lease(), machine, Place(machine.roots, None))
 
 
 # Nothing outside
@@ -149,7 +157,7 @@ def test_pieces_that_are_a_file_outside_once_they_are_joined_are_refused(
     job = {**spec(), "args": ["-i", pieces, "-f", "null", "-"], "cwd": cwd}
 
     with pytest.raises(CannotRun):
-        plan(job, JOB, 1, machine, Place(machine.roots, None))
+        plan(job, lease(), machine, Place(machine.roots, None))
 
 
 @pytest.mark.parametrize(
@@ -241,14 +249,14 @@ def test_what_is_no_file_may_be_anywhere(machine: Machine, args: tuple[str, ...]
 )
 def test_an_output_is_written_under_a_name_of_the_attempt(machine: Machine, name: str) -> None:
     ready = plan(
-        spec("-i", "/media/a.mkv", f"/media/sub/{name}"), JOB, 3, machine, Place(machine.roots, None)
+        spec("-i", "/media/a.mkv", f"/media/sub/{name}"), lease(3), machine, Place(machine.roots, None)
     )
 
     ((temporary, final),) = ready.renames.items()
     folder, fresh = os.path.split(temporary)
     assert final == f"{machine.roots['Movies']}/sub/{name}"
     assert folder == f"{machine.roots['Movies']}/sub"
-    assert fresh.startswith(f"{PREFIX}{JOB}-3-")
+    assert fresh.startswith(f"{PREFIX}{JOB}-3-0a1b2c3d-")
     assert fresh.rpartition(".")[2] == name.rpartition(".")[2] or "." not in name
     assert ready.argv[-1] == temporary
     assert fresh.startswith(".")
@@ -289,7 +297,7 @@ def test_two_attempts_do_not_meet(machine: Machine) -> None:
     job = spec("-i", "/media/a.mkv", "/media/b.mkv")
 
     names = [
-        next(iter(plan(job, job_id, attempt, machine, Place(machine.roots, None)).renames))
+        next(iter(plan(job, lease(attempt, job_id), machine, Place(machine.roots, None)).renames))
         for job_id in (JOB, JOB[::-1])
         for attempt in (1, 2)
     ]
@@ -297,17 +305,23 @@ def test_two_attempts_do_not_meet(machine: Machine) -> None:
     assert len(set(names)) == 4
 
 
-def test_what_earlier_attempts_may_have_left_is_known(machine: Machine) -> None:
+def test_two_attempts_of_one_number_do_not_meet_either(machine: Machine) -> None:
     job = spec("-i", "/media/a.mkv", "/media/b.mkv")
 
-    earlier = [
-        name
-        for attempt in (1, 2)
-        for name in plan(job, JOB, attempt, machine, Place(machine.roots, None)).renames
-    ]
+    first, second = (
+        plan(job, lease(1, mark=mark), machine, Place(machine.roots, None))
+        for mark in ("0a1b2c3d", "4e5f6071")
+    )
 
-    assert list(plan(job, JOB, 3, machine, Place(machine.roots, None)).leftovers) == earlier
-    assert list(plan(job, JOB, 1, machine, Place(machine.roots, None)).leftovers) == []
+    assert first.renames.keys().isdisjoint(second.renames)
+    assert all(os.path.basename(name).startswith(first.stem) for name in first.renames)
+
+
+def test_where_attempts_may_have_left_files_is_known(machine: Machine) -> None:
+    job = spec("-i", "/media/a.mkv", "/media/tv/b.mkv", "/media/sub/c.mkv", "-f", "null", "-")
+    top = machine.roots["Movies"]
+
+    assert folders(job, machine) == {top, machine.roots["TV"], f"{top}/sub"}
 
 
 def test_a_call_through_the_shim_writes_in_place(machine: Machine) -> None:

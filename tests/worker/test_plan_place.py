@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.state.leases import Lease
 from app.wire import command, folding, roots
 from worker.machine import Machine
 from worker.place import Place
@@ -15,6 +16,12 @@ from worker.plan import CannotRun, Plan, plan
 from worker.rewrite import Names
 
 JOB = "01M7ZSCJGFM87A34V23JR094QD"
+
+
+def lease(attempt: int = 1) -> Lease:
+    return Lease(JOB, "boot:0123456789abcdef", attempt, b"")
+
+
 CALLER = {"Movies": "/mnt/It's 50%d", "TV": "/tv"}
 
 
@@ -50,13 +57,13 @@ def spec(*args: str, cwd: str | None = None, **more: Any) -> dict[str, Any]:
 def inside(machine: Machine, *args: str, **more: Any) -> Plan:
     """The plan in a namespace that looks like the caller's host."""
     place = Place(CALLER, Inside())  # type: ignore[arg-type]
-    return plan(spec(*args, **more), JOB, more.pop("attempt", 1), machine, place)
+    return plan(spec(*args, **more), lease(more.pop("attempt", 1)), machine, place)
 
 
 def outside(machine: Machine, aliases: dict[str, str], *args: str, **more: Any) -> Plan:
     """The plan where there is none."""
     place = Place(aliases, None, Names(aliases, CALLER), "/nowhere")
-    return plan(spec(*args, **more), JOB, 1, machine, place)
+    return plan(spec(*args, **more), lease(), machine, place)
 
 
 FILTER = "subtitles=f=/mnt/It\\\\'s 50%d/a.srt:fontsdir='/tv'"
@@ -111,11 +118,10 @@ def test_a_root_with_a_number_sign_here_loses_no_output(machine: Machine, aliase
     job = {**spec("-i", "/tv/a.mkv"), "args": ["-i", [{"root": "TV"}, "/a"], [{"root": "Movies"}, "/b.mkv"]]}
 
     for view, sandbox in (({**CALLER, "Movies": "/m"}, Inside()), (aliases, None)):
-        ready = plan(job, JOB, 2, machine, Place(view, sandbox))  # type: ignore[arg-type]
+        ready = plan(job, lease(2), machine, Place(view, sandbox))  # type: ignore[arg-type]
         ((temporary, final),) = ready.renames.items()
         assert final == f"{machine.roots['Movies']}/b.mkv"
         assert ready.argv[-1].endswith("/" + os.path.basename(temporary))
-        assert len(ready.leftovers) == 1
 
 
 @pytest.mark.parametrize(

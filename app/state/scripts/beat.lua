@@ -4,10 +4,11 @@
 -- ARGV[1]  worker id           ARGV[2]  boot id          ARGV[3]  busy slots
 -- ARGV[4]  n, then n class ids it can serve, then id, token of each job it runs
 --
--- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, "1" if draining, paused ids}.
+-- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, "1" if draining, paused ids,
+-- how many jobs' leftovers wait to be looked for}.
 local boot = redis.call("HGET", KEYS[1], "boot")
 if boot ~= ARGV[2] then
-  return { boot and "replaced" or "unknown", {}, {}, "0", {} }
+  return { boot and "replaced" or "unknown", {}, {}, "0", {}, 0 }
 end
 local at = now()
 redis.call("HSET", KEYS[1], "busy", ARGV[3], "beat", text(at))
@@ -34,7 +35,7 @@ local lost, cancelled, paused = {}, {}, {}
 for i = last_class + 1, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   local job = redis.call("HMGET", K.job .. id, "state", "token", "msg", "cancel", "paused")
-  if job[1] ~= "running" or job[2] ~= token then
+  if not HELD[job[1]] or job[2] ~= token then
     lost[#lost + 1] = id
   else
     refresh(id, job[3])
@@ -47,4 +48,4 @@ for i = last_class + 1, #ARGV, 2 do
     end
   end
 end
-return { "ok", lost, cancelled, draining or "0", paused }
+return { "ok", lost, cancelled, draining or "0", paused, redis.call("ZCOUNT", K.litter, "-inf", at) }

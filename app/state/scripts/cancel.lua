@@ -3,5 +3,5 @@
 -- KEYS[1]  the job's hash   {ff}:job:<id>
 -- ARGV[1]  job id           ARGV[2]  "cancel" or "kill"      ARGV[3]  reason, for people
 --
--- Returns "cancelled", "cancelling", "ended" or "unknown".
+-- Returns "cancelled", "cancelling", "late", "ended" or "unknown".
 return cancel(ARGV[1], ARGV[2], ARGV[3])

@@ -4,7 +4,7 @@
 -- ARGV[1]    worker id        ARGV[2]  boot id
 -- ARGV[3..]  one fresh token for each job that may be taken
 --
--- Returns a list of {id, token, attempt, spec}, at most one a token.
+-- Returns a list of what `begin` gives, at most one a token.
 local taken = {}
 for _, stream in ipairs(KEYS) do
   while #taken < #ARGV - 2 do

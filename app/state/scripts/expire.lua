@@ -13,6 +13,7 @@ for state in pairs(FINAL) do
     redis.call("ZREM", K.owned .. (redis.call("HGET", K.job .. id, "owner") or ""), id)
     redis.call("ZREM", K.states .. state, id)
     redis.call("ZREM", KEYS[1], id)
+    redis.call("ZREM", K.litter, id)
     redis.call("UNLINK", K.job .. id)
     gone[#gone + 1] = id
   end

@@ -1,6 +1,6 @@
 -- Put before every script by `scripts.py`, after two generated tables:
 --   K      key names and prefixes, from keys.py
---   MOVES  event -> {from = {state = true}, to = state}; FINAL  state -> true; from lifecycle.py
+--   MOVES  event -> {from = {state = true}, to = state}; FINAL, HELD  state -> true; from lifecycle.py
 -- Here is only what several scripts do in the same way.
 
 -- Redis' own clock in ms. No other clock is ever compared.
@@ -30,11 +30,21 @@ local function enqueue(id)
   redis.call("HSET", K.job .. id, "msg", entry)
 end
 
+-- Keeps how an attempt has ended, under its number; the last 20 of a job.
+local function record(id, event, job, fields)
+  local ending = { event = event, worker = job[2], started = tonumber(job[4]), ended = now() }
+  for i = 1, #fields, 2 do
+    ending[fields[i]] = fields[i + 1]
+  end
+  redis.call("HSET", K.job .. id, "try:" .. job[3], cjson.encode(ending))
+  redis.call("HDEL", K.job .. id, "try:" .. text(job[3] - 20))
+end
+
 -- Moves a job along the table and sets `fields` {name, value, ...} with it.
 -- Returns the new state, or nil where the table has no such move.
 local function move(id, event, fields)
   local key, rule = K.job .. id, MOVES[event]
-  local job = redis.call("HMGET", key, "state", "worker", "attempt")
+  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started")
   if not rule.from[job[1]] then
     return nil
   end
@@ -42,9 +52,14 @@ local function move(id, event, fields)
   redis.call("HSET", key, "state", rule.to, unpack(fields))
   redis.call("ZREM", K.states .. job[1], id)
   redis.call("ZADD", K.states .. rule.to, at, id)
+  if HELD[job[1]] and not HELD[rule.to] then
+    record(id, event, job, fields)
+    redis.call("HDEL", key, "token", "boot", "suspect")
+  end
   if FINAL[rule.to] then
     redis.call("HSET", key, "finished", text(at))
     redis.call("ZREM", K.callers, id)
+    redis.call("ZREM", K.due, id)
   end
   redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", event, "state", rule.to,
     "worker", job[2] or "", "attempt", job[3] or "0")
@@ -53,34 +68,24 @@ end
 
 -- Starts the job that a delivered entry points at. A stale entry is dropped; an entry that holds somebody's
 -- lease is not. Starting twice with one token is harmless: a client repeats what it had no answer to.
--- Returns {id, token, attempt, spec}, or nil.
+-- Returns {id, token, attempt, spec, published, "1" if its caller has come}, or nil.
 local function begin(stream, entry, id, worker, boot, token)
-  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt", "spec", "token")
-  if job[2] ~= entry or not (job[1] == "queued" or job[1] == "running") then
+  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt", "spec", "token", "published", "caller")
+  local published, called = job[6] or "", job[7] and "1" or ""
+  if job[2] ~= entry or not (job[1] == "queued" or HELD[job[1]]) then
     drop(stream, entry)
     return nil
-  elseif job[1] == "running" then
-    return job[5] == token and { id, token, job[3], job[4] } or nil
+  elseif HELD[job[1]] then
+    return job[5] == token and { id, token, job[3], job[4], published, called } or nil
   end
   local attempt = text(job[3] + 1)
   redis.call("HSET", K.job .. id, "worker", worker, "attempt", attempt)
+  redis.call("HDEL", K.job .. id, "exit", "signal", "reason", "cause", "due") -- how an attempt before has ended
   move(id, "start", { "boot", boot, "token", token, "started", text(now()) })
-  return { id, token, attempt, job[4] }
+  return { id, token, attempt, job[4], published, called }
 end
 
--- Gives a job back to its queue under a new entry; the old entry goes. Returns nil where the table says no.
-local function requeue(id, event, fields)
-  local stream, entry = queue_of(id), redis.call("HGET", K.job .. id, "msg")
-  if not move(id, event, fields) then
-    return nil
-  end
-  redis.call("HDEL", K.job .. id, "token", "boot", "suspect", "progress")
-  drop(stream, entry)
-  enqueue(id)
-  return "queued"
-end
-
--- Ends a job and removes its entry. Returns nil where the table says no.
+-- Takes a job off its worker, and its entry out of its stream. Returns the new state, or nil where the table says no.
 local function settle(id, event, fields)
   local stream, entry = queue_of(id), redis.call("HGET", K.job .. id, "msg")
   local state = move(id, event, fields)
@@ -90,16 +95,28 @@ local function settle(id, event, fields)
   return state
 end
 
+-- Gives a job back to its queue under a new entry; the old entry goes. Returns nil where the table says no.
+local function requeue(id, event, fields)
+  local state = settle(id, event, fields)
+  if state then
+    redis.call("HDEL", K.job .. id, "progress")
+    enqueue(id)
+  end
+  return state
+end
+
 -- Cancels a queued job, or asks the worker of a running one. `how` is "cancel" or "kill".
--- Returns "cancelled", "cancelling", "ended" or "unknown".
+-- Returns "cancelled", "cancelling", "late" (its outputs are getting their names), "ended" or "unknown".
 local function cancel(id, how, reason)
   local job = redis.call("HMGET", K.job .. id, "state", "worker")
   if not job[1] then
     return "unknown"
   elseif FINAL[job[1]] then
     return "ended"
-  elseif job[1] == "queued" then
-    return settle(id, "cancel", { "reason", reason })
+  elseif not HELD[job[1]] then
+    return settle(id, "cancel", { "reason", reason, "cause", "cancelled" })
+  elseif job[1] == "publishing" then
+    return "late"
   end
   redis.call("HSET", K.job .. id, "cancel", how, "reason", reason)
   redis.call("XADD", K.inbox .. job[2], "MAXLEN", "~", 1000, "*", "do", how, "job", id)
@@ -108,23 +125,28 @@ end
 
 -- What a job's hash says about who holds it.
 local function held(id)
-  local job, names = {}, { "state", "msg", "kind", "worker", "boot", "losses", "max_attempts", "cancel" }
+  local job, names = {}, { "state", "msg", "redo", "worker", "boot", "losses", "max_attempts", "cancel" }
   for i, value in ipairs(redis.call("HMGET", K.job .. id, unpack(names))) do
     job[names[i]] = value
   end
   return job
 end
 
--- The worker of a running job is dead: puts the job back, or ends it. Returns its new state.
+-- The worker of a job is dead: puts the job back, or ends it. Returns its new state.
 local function lose(id, job)
   local losses = text(job.losses + 1)
+  redis.call("ZADD", K.litter, now(), id)
   if job.cancel then
-    return settle(id, "cancel", { "losses", losses })
-  elseif job.losses + 1 >= tonumber(job.max_attempts) then
-    local reason = "its worker was lost " .. losses .. " times"
-    return settle(id, "fail", { "losses", losses, "reason", reason, "cause", "lost" })
+    return settle(id, "cancel", { "losses", losses, "cause", "cancelled" })
   end
-  return requeue(id, "lose", { "losses", losses })
+  local lost = { "losses", losses, "cause", "lost", "reason", "its worker " .. job.worker .. " was lost" }
+  if job.redo == "never" or job.losses + 1 >= tonumber(job.max_attempts) then
+    if job.losses + 1 > 1 then
+      lost[6] = "its worker was lost " .. losses .. " times, " .. job.worker .. " the last"
+    end
+    return settle(id, "bury", lost)
+  end
+  return requeue(id, "lose", lost)
 end
 
 -- Takes a worker out of every list that names it. A consumer that still holds entries stays: they would be lost.

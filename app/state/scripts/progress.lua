@@ -5,7 +5,7 @@
 --
 -- Returns "ok" or "lost".
 local job = redis.call("HMGET", KEYS[1], "state", "token", "worker", "attempt")
-if job[1] ~= "running" or job[2] ~= ARGV[2] then
+if not HELD[job[1]] or job[2] ~= ARGV[2] then
   return "lost"
 end
 redis.call("HSET", KEYS[1], "progress", ARGV[3])

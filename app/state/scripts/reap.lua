@@ -1,31 +1,37 @@
--- Finds jobs whose worker has been silent for a lease and puts them back, or fails them; cancels attached
--- jobs whose caller is gone. Run by every process, as often as it likes.
+-- The tick. Finds jobs whose worker has been silent for a lease and puts them back, or ends them; queues failed
+-- jobs whose wait is over; cancels attached jobs whose caller is gone. Run by every process, as often as it likes.
 --
 -- KEYS[1]  the reaper's clock   {ff}:reaper
 -- ARGV[1]  lease ms             ARGV[2]  ms of silence that prove death
 -- ARGV[3]  ms without a tick that count as an outage
--- ARGV[4]  ms of grace for callers after an outage
--- ARGV[5]  ms for which nobody else need tick
+-- ARGV[4]  ms without a tick in which a heartbeat may have been missed        ARGV[5]  ms of grace after that
+-- ARGV[6]  ms of grace for callers after an outage
+-- ARGV[7]  ms for which nobody else need tick
 --
--- Returns a list of {job id, what was done}.
-if not redis.call("SET", K.tick, "1", "NX", "PX", ARGV[5]) then
-  return {}
-end
+-- Returns a list of {job id, what was done}, or nil where somebody has just ticked.
 local at, done = now(), {}
 local clock = redis.call("HMGET", KEYS[1], "last", "grace", "grace_callers")
-local last, grace, grace_callers = tonumber(clock[1]) or at, tonumber(clock[2]) or 0, tonumber(clock[3]) or 0
-if at - last > tonumber(ARGV[3]) or at < last then -- idle time counts outages too: give everybody a lease
-  grace, grace_callers = at + ARGV[1], at + ARGV[4]
+local last, grace, grace_callers = tonumber(clock[1]), tonumber(clock[2]) or 0, tonumber(clock[3]) or 0
+local gap = at - (last or 0)
+if last and gap >= 0 and gap < tonumber(ARGV[7]) then
+  return nil
+end
+-- Idle time counts outages too, and so does a clock that was set.
+if not last or gap < 0 or gap > tonumber(ARGV[3]) then
+  grace, grace_callers = at + ARGV[1], at + ARGV[6]
+elseif gap > tonumber(ARGV[4]) then
+  grace = math.max(grace, at + ARGV[5])
 end
 redis.call("HSET", KEYS[1], "last", text(at), "grace", text(grace), "grace_callers", text(grace_callers))
 
--- Some jobs may be redone on suspicion. The others wait for proof: a later boot, or a long silence.
+-- Some jobs may be redone on suspicion. The others wait for proof: a later process on the same host that has
+-- seen the earlier one dead, or a long silence.
 local function may_redo(id, job)
-  if job.kind ~= "stream" then
+  if job.redo == "suspected" then
     return true
   end
-  local boot = redis.call("HGET", K.worker .. job.worker, "boot")
-  if boot and boot ~= job.boot then
+  local worker = redis.call("HMGET", K.worker .. job.worker, "boot", "fenced")
+  if worker[1] and worker[1] ~= job.boot and worker[2] == "1" then
     return true
   end
   redis.call("HSETNX", K.job .. id, "suspect", text(at))
@@ -39,7 +45,7 @@ local function look(stream, entry)
     return drop(stream, entry)
   end
   local job = held(id)
-  if job.msg ~= entry or not (job.state == "running" or job.state == "queued") then
+  if job.msg ~= entry or not (HELD[job.state] or job.state == "queued") then
     drop(stream, entry)
   elseif job.state == "queued" then -- delivered and never started: the reply was lost
     drop(stream, entry)
@@ -50,21 +56,31 @@ local function look(stream, entry)
   end
 end
 
+local function look_through(stream)
+  local cursor = redis.call("HGET", KEYS[1], stream) or "0-0"
+  local silent = redis.pcall("XAUTOCLAIM", stream, K.group, K.reaper_name, ARGV[1], cursor, "COUNT", 100, "JUSTID")
+  if silent.err then
+    return
+  elseif silent[1] ~= cursor then
+    redis.call("HSET", KEYS[1], stream, silent[1])
+  end
+  for _, entry in ipairs(silent[2]) do
+    look(stream, entry)
+  end
+end
+
 if at >= grace then
   for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
     for _, lane in ipairs(LANES) do
-      local stream = K.queue .. cls .. ":" .. lane
-      local cursor = redis.call("HGET", KEYS[1], stream) or "0-0"
-      local silent = redis.pcall("XAUTOCLAIM", stream, K.group, K.reaper_name, ARGV[1], cursor, "COUNT", 100, "JUSTID")
-      if not silent.err then
-        if silent[1] ~= cursor then
-          redis.call("HSET", KEYS[1], stream, silent[1])
-        end
-        for _, entry in ipairs(silent[2]) do
-          look(stream, entry)
-        end
-      end
+      look_through(K.queue .. cls .. ":" .. lane)
     end
+  end
+end
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", K.due, "-inf", at, "LIMIT", 0, 100)) do
+  redis.call("ZREM", K.due, id)
+  if move(id, "due", {}) then
+    enqueue(id)
+    done[#done + 1] = { id, "queued" }
   end
 end
 if at >= grace_callers then

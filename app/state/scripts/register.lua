@@ -11,28 +11,20 @@ local before = redis.call("HMGET", KEYS[1], "boot", "beat")
 if before[1] and before[1] ~= ARGV[2] and ARGV[5] ~= "1" and at - (before[2] or 0) < tonumber(ARGV[4]) then
   return text(at - before[2])
 end
--- Gives back what an earlier process of this name held in a stream.
-local function give_back(stream)
-  local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1000, ARGV[1])
-  for _, entry in ipairs(pending.err and {} or pending) do
-    local row = redis.call("XRANGE", stream, entry[1], entry[1])[1]
-    local job = row and held(row[2][2])
-    if job and job.state == "running" and job.msg == entry[1] and job.boot ~= ARGV[2] then
-      lose(row[2][2], job)
-    end
-  end
-end
-
 if before[1] and before[1] ~= ARGV[2] and ARGV[5] == "1" then
-  for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
-    for _, lane in ipairs(LANES) do
-      give_back(K.queue .. cls .. ":" .. lane)
+  for state in pairs(HELD) do
+    for _, id in ipairs(redis.call("ZRANGE", K.states .. state, 0, -1)) do
+      local job = held(id)
+      if job.worker == ARGV[1] and job.boot ~= ARGV[2] then
+        lose(id, job)
+      end
     end
   end
 end
 redis.call("HSET", KEYS[1], "boot", ARGV[2], "about", ARGV[3], "beat", text(at), "busy", "0")
 if before[1] ~= ARGV[2] then -- another boot: what an earlier one was told is not for this one
   redis.call("HDEL", KEYS[1], "draining")
+  redis.call("HSET", KEYS[1], "fenced", ARGV[5]) -- on another host the name alone proves no death
   redis.call("DEL", K.inbox .. ARGV[1])
 end
 redis.pcall("XGROUP", "CREATE", K.inbox .. ARGV[1], K.group, "0", "MKSTREAM")

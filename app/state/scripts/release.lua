@@ -10,7 +10,7 @@ if ARGV[2] ~= "" then
   if job[2] ~= ARGV[2] then
     return "lost"
   elseif job[4] then -- somebody has asked for its end meanwhile
-    settle(ARGV[1], "cancel", {})
+    settle(ARGV[1], "cancel", { "cause", "cancelled" })
     return "ok"
   end
   return requeue(ARGV[1], "release", {}) and "ok" or "lost"

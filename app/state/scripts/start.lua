@@ -4,5 +4,5 @@
 -- ARGV[1]  entry id           ARGV[2]  job id
 -- ARGV[3]  worker id          ARGV[4]  boot id        ARGV[5]  fresh token
 --
--- Returns {id, token, attempt, spec}, or nil when the entry was stale.
+-- Returns what `begin` gives, or nil when the entry was stale.
 return begin(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])

@@ -55,6 +55,7 @@ VARYING = (
     (re.compile(rb"(bench: [a-z]*time=)[\d.]+s?"), rb"\1"),
 )
 SIDE = re.compile(rb"([/-])shim([/-])")  # in escaped paths, and in marks
+PACKETS: dict[str, str] = {}  # hash of a film's bytes: what `packets` has said of it
 DIGEST_ABOVE = 1 << 15  # longer bytes are compared by their hash: a diff of them helps nobody
 
 
@@ -90,7 +91,7 @@ class Feed:
         """All of it so far."""
         return b"".join(data for _, data in self.chunks)
 
-    def until(self, text: bytes, within: float = 20.0) -> bytes:
+    def until(self, text: bytes, within: float = 40.0) -> bytes:
         """What has come once that text has come."""
         until(lambda: text in self.data, within)
         return self.data
@@ -167,7 +168,8 @@ class Side:
         return ["-metadata", f"comment={self.mark(text)}"]
 
     def mark(self, text: str) -> str:
-        return f"{text}-{self.name}-{self.folder.parent.name}"
+        """The word in the command: of this call, this case and this process."""
+        return f"{text}-{self.name}-{self.folder.parent.name}-{os.getpid()}"
 
     def remote(self, text: str) -> int:
         """The process id of the real ffmpeg that runs the marked command, on whichever host."""
@@ -372,7 +374,12 @@ def _entry(path: Path, side: Side) -> tuple[Any, ...]:
     if path.is_dir():
         return "folder", mode
     data = normal_bytes(path.read_bytes(), side)
-    return mode, len(data), packets(path) if is_film(path) else hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
+    if not is_film(path):
+        return mode, len(data), digest
+    if digest not in PACKETS:  # a library is many copies of a film
+        PACKETS[digest] = packets(path)
+    return mode, len(data), PACKETS[digest]
 
 
 def is_film(path: Path) -> bool:

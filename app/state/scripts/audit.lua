@@ -1,0 +1,45 @@
+-- Compares jobs with what should point at them: a queued or held job has an entry in its stream, a waiting one a
+-- time at which it is tried again. What was deleted by hand, or lost with a part of Redis' data, is made anew.
+-- A bounded handful a call, from where the call before has stopped.
+--
+-- KEYS[1]  the reaper's clock   {ff}:reaper
+-- ARGV[1]  how many jobs of each state to look at
+--
+-- Returns the ids of the jobs that nothing pointed at.
+local found = {}
+
+local function has_entry(id, entry)
+  local row = entry and redis.pcall("XRANGE", queue_of(id), entry, entry)[1]
+  return row and row[2][2] == id
+end
+
+local function mend(id, state)
+  local job = redis.call("HMGET", K.job .. id, "state", "msg", "worker")
+  if job[1] ~= state then
+    return
+  elseif state == "waiting" then
+    if not redis.call("ZSCORE", K.due, id) then
+      redis.call("ZADD", K.due, text(now()), id)
+      found[#found + 1] = id
+    end
+  elseif not has_entry(id, job[2]) then
+    local stream = queue_of(id)
+    redis.pcall("XGROUP", "CREATE", stream, K.group, "0", "MKSTREAM")
+    enqueue(id)
+    if HELD[state] then -- delivered again, so that silence is noticed
+      local entry = redis.call("HGET", K.job .. id, "msg")
+      redis.call("XCLAIM", stream, K.group, job[3], 0, entry, "FORCE", "JUSTID")
+    end
+    found[#found + 1] = id
+  end
+end
+
+for _, state in ipairs({ "queued", "waiting", "running", "publishing" }) do
+  local cursor = tonumber(redis.call("HGET", KEYS[1], "audit:" .. state) or 0)
+  local ids = redis.call("ZRANGE", K.states .. state, cursor, cursor + ARGV[1] - 1)
+  for _, id in ipairs(ids) do
+    mend(id, state)
+  end
+  redis.call("HSET", KEYS[1], "audit:" .. state, #ids < tonumber(ARGV[1]) and 0 or text(cursor + ARGV[1]))
+end
+return found
