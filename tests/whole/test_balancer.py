@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.farm import Farm, answers, free_port, until
+from tests.farm import Farm, answers, until
+from tests.ports import free_port
 from tests.whole.tools import events, shim
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
