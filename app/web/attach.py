@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.websockets import WebSocket
@@ -175,10 +176,11 @@ async def _keep(caller: Caller) -> None:
 async def _left(caller: Caller, code: int) -> None:
     """The connection is gone: if the caller does not come back soon, its job is ended."""
     wait = MOVED_MS if code == SERVICE_RESTART else CLOSED_MS
-    await caller.jobs.caller(caller.job_id, wait, caller.connection)
-    if code != SERVICE_RESTART:
-        await asyncio.sleep((CLOSED_MS + 20) / 1000)
-        await caller.jobs.orphan(caller.job_id)
+    with suppress(*UNREACHABLE):  # it counts as alive a while longer then
+        await caller.jobs.caller(caller.job_id, wait, caller.connection)
+        if code != SERVICE_RESTART:
+            await asyncio.sleep((CLOSED_MS + 20) / 1000)
+            await caller.jobs.orphan(caller.job_id)
 
 
 async def _close(caller: Caller, code: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
 from app.state.job import JobError
-from app.state.reach import SAY_EVERY, Unusable, reach
+from app.state.reach import watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import api, dashboard, fallbacks, openapi, pages, problems
@@ -26,8 +25,6 @@ from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
-
-log = logging.getLogger("ffgrid.web")
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -53,11 +50,11 @@ def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        reaching = asyncio.create_task(_reach(store, redis_url))
+        watching = asyncio.create_task(watch(store.redis, redis_url))
         ticking = asyncio.create_task(store.reaper.run())
         yield
         await asyncio.gather(*app.state.tasks, return_exceptions=True)
-        await stop(reaching, ticking)
+        await stop(watching, ticking)
         await store.close()
 
     health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
@@ -75,16 +72,6 @@ def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
     app.state.tasks = set()
     app.state.draining = False
     return app
-
-
-async def _reach(store: Store, redis_url: str) -> None:
-    """Says in the log what there is to say about Redis, until it serves us."""
-    while True:
-        try:
-            return await reach(store.redis, redis_url)
-        except Unusable as error:
-            log.error("%s", error)
-        await asyncio.sleep(SAY_EVERY)
 
 
 async def livez(request: Request) -> Response:
