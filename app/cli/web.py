@@ -27,10 +27,13 @@ def run(arguments: Namespace) -> int:
             app = create_app(settings.redis_url, master, settings.replicas)
             serve(app, arguments.host, arguments.port)
             return 0
-        from app.state.embedded import Embedded
+        from app.state.embedded import FSYNC, Embedded
 
         with Embedded(settings.data_dir) as server:
             print(f"Redis for workers and `ffgrid keys`: FFGRID_REDIS_URL={server.url}", flush=True)
+            print(
+                f"Its data: {settings.data_dir}, appendfsync {FSYNC}: see README.md, Durability", flush=True
+            )
             serve(create_app(server.url, master), arguments.host, arguments.port)
     except CannotListen as error:
         raise Failure(str(error)) from None
