@@ -61,6 +61,14 @@ class Keys:
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
+        self.users = self.tag + ":users"
+        """hash · name of a dashboard's user -> role, hash of the password ... JSON and a seal"""
+        self.session_prefix = self.tag + ":session:"
+        """string PX · + random id: ms at which it began · 8 h without a request, 7 d"""
+        self.link_prefix = self.tag + ":link:"
+        """string PX · + random id: the user whom this one-time link signs in · 1 h, or its first use"""
+        self.tries_prefix = self.tag + ":tries:"
+        """zset PX · + user:digest or address:address: passwords tried, marks by ms · 1 min"""
 
     def state(self, state: str) -> str:
         """zset · see `states`"""
@@ -89,6 +97,18 @@ class Keys:
     def nonce(self, key_id: str, nonce: str) -> str:
         """string · see `nonce_prefix`"""
         return f"{self.nonce_prefix}{key_id}:{nonce}"
+
+    def session(self, session_id: str) -> str:
+        """string · see `session_prefix`"""
+        return self.session_prefix + session_id
+
+    def link(self, link_id: str) -> str:
+        """string · see `link_prefix`"""
+        return self.link_prefix + link_id
+
+    def tries(self, common: str) -> str:
+        """zset · see `tries_prefix`"""
+        return self.tries_prefix + common
 
     def output(self, job_id: str) -> str:
         """stream · k(ind) d(ata) of an attached job, ids are frame numbers, the window bounds it · 10 min after"""

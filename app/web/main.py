@@ -21,10 +21,12 @@ from app.state.job import JobError
 from app.state.reach import SAY_EVERY, Unusable, reach
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, openapi, pages, problems
+from app.web import api, dashboard, fallbacks, login, openapi, pages, people, problems
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
+from app.web.door import guarded
+from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 log = logging.getLogger("ffgrid.web")
@@ -47,13 +49,18 @@ API = [
 ]
 
 
-def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
-    """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve."""
+def create_app(
+    redis_url: str, master: Master, replicas: int = 0, reception: Reception | None = None, address: str = ""
+) -> Starlette:
+    """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
+
+    While the dashboard has no user, it prints the link that makes the first one, if it knows its own address.
+    """
     store = Store(redis_url, replicas=replicas)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        reaching = asyncio.create_task(_reach(store, redis_url))
+        reaching = asyncio.create_task(_begin(app, redis_url, address))
         ticking = asyncio.create_task(store.reaper.run())
         yield
         await asyncio.gather(*app.state.tasks, return_exceptions=True)
@@ -64,27 +71,37 @@ def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
     static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
     known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
     errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
+    behind_the_door = guarded([*dashboard.ROUTES, *login.ROUTES, *people.ROUTES])
     app = Starlette(
-        routes=[*API, *health, *dashboard.ROUTES, *static], lifespan=lifespan, exception_handlers=errors
+        routes=[*API, *health, *behind_the_door, *static], lifespan=lifespan, exception_handlers=errors
     )
     app.router.redirect_slashes = False
     app.state.store = store
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
+    app.state.master = master
+    app.state.reception = reception or Reception()
+    app.state.users = store.users(master)
+    app.state.sessions = store.sessions(master, app.state.users)
     app.state.census = Census(store.workers)
     app.state.tasks = set()
     app.state.draining = False
     return app
 
 
-async def _reach(store: Store, redis_url: str) -> None:
-    """Says in the log what there is to say about Redis, until it serves us."""
+async def _begin(app: Starlette, redis_url: str, address: str) -> None:
+    """Says in the log what there is to say about Redis, until it serves us; then how to get in first."""
     while True:
         try:
-            return await reach(store.redis, redis_url)
+            await reach(app.state.store.redis, redis_url)
+            break
         except Unusable as error:
             log.error("%s", error)
         await asyncio.sleep(SAY_EVERY)
+    if address:
+        told = await login.invitation(app.state.users, app.state.sessions, address)
+        if told:
+            print(told, flush=True)
 
 
 async def livez(request: Request) -> Response:
