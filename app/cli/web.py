@@ -18,24 +18,22 @@ def run(arguments: Namespace) -> int:
     from app.state.reach import glance
     from app.web.main import create_app
     from app.web.serve import CannotListen, serve
-    from app.web.visit import Reception
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = Settings.load(os.environ, vars(arguments))
     master = Master.load(settings.master_file, create=True)
-    reception = Reception(settings.hosts, settings.trusted_proxies)
-    address = _address(arguments.host, arguments.port)
+    seen = (settings.hosts, settings.trusted_proxies, _address(arguments.host, arguments.port))
     try:
         if not arguments.embedded:
             asyncio.run(glance(settings.redis_url))
-            app = create_app(settings.redis_url, master, settings.replicas, reception, address)
+            app = create_app(settings.redis_url, master, settings.replicas, *seen)
             serve(app, arguments.host, arguments.port)
             return 0
         from app.state.embedded import Embedded
 
         with Embedded(settings.data_dir) as server:
             print(f"Redis for workers and `ffgrid keys`: FFGRID_REDIS_URL={server.url}", flush=True)
-            app = create_app(server.url, master, reception=reception, address=address)
+            app = create_app(server.url, master, 0, *seen)
             serve(app, arguments.host, arguments.port)
     except CannotListen as error:
         raise Failure(str(error)) from None

@@ -53,14 +53,18 @@ class Keys:
         """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
         self.idem_prefix = self.tag + ":idem:"
         """string PX · + owner:key: job id and digest of the submission · 1 day"""
-        self.nonce_prefix = self.tag + ":nonce:"
-        """string PX · + key id:nonce: burnt · 2 windows"""
         self.fallbacks = self.tag + ":fallbacks"
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
+        self._name_access()
+
+    def _name_access(self) -> None:
+        """Who may do something: keys that sign, and users of the dashboard."""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
+        self.nonce_prefix = self.tag + ":nonce:"
+        """string PX · + key id:nonce: burnt · 2 windows"""
         self.users = self.tag + ":users"
         """hash · name of a dashboard's user -> role, hash of the password ... JSON and a seal"""
         self.session_prefix = self.tag + ":session:"

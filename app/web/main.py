@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -50,11 +50,17 @@ API = [
 
 
 def create_app(
-    redis_url: str, master: Master, replicas: int = 0, reception: Reception | None = None, address: str = ""
+    redis_url: str,
+    master: Master,
+    replicas: int = 0,
+    hosts: Iterable[str] = (),
+    proxies: Iterable[str] = (),
+    address: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    While the dashboard has no user, it prints the link that makes the first one, if it knows its own address.
+    `hosts` and `proxies` are as in the settings. While the dashboard has no user, it prints the link that makes the
+    first one, if it is told its own address.
     """
     store = Store(redis_url, replicas=replicas)
 
@@ -80,7 +86,7 @@ def create_app(
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
     app.state.master = master
-    app.state.reception = reception or Reception()
+    app.state.reception = Reception(hosts, proxies)
     app.state.users = store.users(master)
     app.state.sessions = store.sessions(master, app.state.users)
     app.state.census = Census(store.workers)

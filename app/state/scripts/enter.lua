@@ -1,4 +1,4 @@
--- Begins a session.
+-- Begins a session, at Redis' own clock.
 --
 -- KEYS[1]  the session                 {ff}:session:<id>
 -- ARGV[1]  ms that it may be idle
