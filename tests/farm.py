@@ -34,6 +34,7 @@ from typing import Any, TypeVar
 import pytest
 
 from app.cli.main import main
+from app.state.clients import Master
 from app.state.store import Store
 from tests.conftest import start_server
 
@@ -123,6 +124,7 @@ class Farm:
     redis_options: tuple[str, ...] = ()
     proxy: str = ""  # the one address that clients know, if there is a proxy
     apart: bool = False
+    web_env: dict[str, str] = field(default_factory=dict)  # what coordinators are told beside the usual
 
     def __post_init__(self) -> None:
         (self.folder / "client" / ROOT).mkdir(parents=True)
@@ -142,6 +144,7 @@ class Farm:
         workers: int = 1,
         options: tuple[str, ...] = (),
         apart: bool = False,
+        web_env: dict[str, str] | None = None,
     ) -> Farm:
         """A farm with a server of its own ("redis" or "valkey"), ready to be used."""
         (folder / "redis").mkdir(parents=True)
@@ -149,6 +152,7 @@ class Farm:
         redis = Process(server, folder / "redis" / "log")
         try:
             farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options, apart=apart)
+            farm.web_env = web_env or {}
         except BaseException:
             redis.kill()
             raise
@@ -203,6 +207,21 @@ class Farm:
         web = self._begin_web(port)
         self._until_answers(web)
         return web
+
+    def signed_in(self, name: str = "vera", role: str = "viewer") -> str:
+        """The value of the cookie of a new session, for this user, who is made if need be."""
+
+        async def begin() -> str:
+            store, master = Store(self.redis_url), Master.load(self.folder / "master")
+            users = store.users(master)
+            try:
+                user = await users.get(name) or await users.add(name, role, "no hash")
+                return await store.sessions(master, users).begin(user)
+            finally:
+                await store.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, begin()).result()
 
     def restart_web(self, index: int) -> Web:
         """Another process in the place of that coordinator."""
@@ -317,7 +336,12 @@ class Farm:
 
     def _coordinator_environ(self) -> dict[str, str]:
         master = str(self.folder / "master")
-        return {**self._environ(), "FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+        return {
+            **self._environ(),
+            "FFGRID_REDIS_URL": self.redis_url,
+            "FFGRID_MASTER_FILE": master,
+            **self.web_env,
+        }
 
     def _changed(self, env: dict[str, str | None]) -> dict[str, str]:
         merged = {**self.environ, **env}
