@@ -33,9 +33,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from app.cli.client import Client
 from app.cli.main import main
 from app.state.clients import Master
 from app.state.store import Store
+from app.wire import keyfile
+from app.wire.messages import JOBS, WORKERS, job_path
 from tests.conftest import start_server
 
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
@@ -124,7 +127,7 @@ class Farm:
     redis_options: tuple[str, ...] = ()
     proxy: str = ""  # the one address that clients know, if there is a proxy
     apart: bool = False
-    web_env: dict[str, str] = field(default_factory=dict)  # what coordinators are told beside the usual
+    settings: dict[str, str] = field(default_factory=dict)  # FFGRID_* of coordinators and workers
 
     def __post_init__(self) -> None:
         (self.folder / "client" / ROOT).mkdir(parents=True)
@@ -144,7 +147,7 @@ class Farm:
         workers: int = 1,
         options: tuple[str, ...] = (),
         apart: bool = False,
-        web_env: dict[str, str] | None = None,
+        settings: dict[str, str] | None = None,
     ) -> Farm:
         """A farm with a server of its own ("redis" or "valkey"), ready to be used."""
         (folder / "redis").mkdir(parents=True)
@@ -152,7 +155,7 @@ class Farm:
         redis = Process(server, folder / "redis" / "log")
         try:
             farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options, apart=apart)
-            farm.web_env = web_env or {}
+            farm.settings.update(settings or {})
         except BaseException:
             redis.kill()
             raise
@@ -193,19 +196,20 @@ class Farm:
 
     # Processes
 
-    def add_key(self, name: str, role: str) -> Path:
+    def add_key(self, name: str, role: str, path: Path | None = None) -> Path:
         """A key file for a new key."""
-        path = self.folder / f"{name}.key"
+        path = path or self.folder / f"{name}.key"
         words = ["keys", "add", name, "--role", role, "--out", str(path)]
         flags = ["--redis-url", self.redis_url, "--master-file", str(self.folder / "master")]
         with ThreadPoolExecutor(1) as pool:  # a test's own event loop may be running in this thread
             assert pool.submit(main, [*words, *flags]).result() == 0
         return path
 
-    def start_web(self, port: int = 0) -> Web:
-        """A coordinator that answers, on that port or a free one."""
-        web = self._begin_web(port)
-        self._until_answers(web)
+    def start_web(self, port: int = 0, wait: bool = True, env: dict[str, str] | None = None) -> Web:
+        """A coordinator that answers, once it was waited for, on that port or a free one."""
+        web = self._begin_web(port, env)
+        if wait:
+            self._until_answers(web)
         return web
 
     def signed_in(self, name: str = "vera", role: str = "viewer") -> str:
@@ -223,9 +227,12 @@ class Farm:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(asyncio.run, begin()).result()
 
-    def restart_web(self, index: int) -> Web:
-        """Another process in the place of that coordinator."""
-        self.webs[index].kill()
+    def restart_web(self, index: int, gently: bool = False) -> Web:
+        """Another process in the place of that coordinator, which is killed, or asked to end."""
+        if gently:
+            self.webs[index].end()
+        else:
+            self.webs[index].kill()
         web = self.start_web(self.webs[index].port)
         self.webs[index] = self.webs.pop()
         return web
@@ -239,11 +246,17 @@ class Farm:
         self.redis.process = server
 
     def start_worker(
-        self, worker_id: str, slots: int = 2, env: dict[str, str] | None = None, ffmpeg: str | None = None
+        self,
+        worker_id: str,
+        slots: int = 2,
+        env: dict[str, str] | None = None,
+        ffmpeg: str | None = None,
+        wait: bool = True,
     ) -> Worker:
-        """A worker that takes jobs. One that was started before under this name uses the same key."""
+        """A worker that takes jobs, once it was waited for. One that had this name before has left it its key."""
         worker = self._begin_worker(worker_id, slots, env, ffmpeg)
-        self._until_registered(worker)
+        if wait:
+            self._until_registered(worker)
         return worker
 
     def install_shim(self, *flags: str) -> Path:
@@ -315,9 +328,23 @@ class Farm:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def ask(self, target: str) -> Any:
+        """What a coordinator answers to a GET. For those who ask again and again: it costs no process."""
+        return Client(self.urls.split(), keyfile.parse(self.key_file.read_text())).get(target)
+
     def job(self, job_id: str) -> dict[str, Any]:
         """One job."""
-        found: dict[str, Any] = self.json("show", job_id)
+        found: dict[str, Any] = self.ask(job_path(job_id))
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The newest 200 jobs, the newest one first."""
+        found: list[dict[str, Any]] = self.ask(f"{JOBS}?limit=200")["jobs"]
+        return found
+
+    def known_workers(self) -> list[dict[str, Any]]:
+        """The workers that the coordinators know."""
+        found: list[dict[str, Any]] = self.ask(WORKERS)["workers"]
         return found
 
     def media(self, name: str, seconds: int = 10, size: str = "320x180") -> Path:
@@ -336,12 +363,8 @@ class Farm:
 
     def _coordinator_environ(self) -> dict[str, str]:
         master = str(self.folder / "master")
-        return {
-            **self._environ(),
-            "FFGRID_REDIS_URL": self.redis_url,
-            "FFGRID_MASTER_FILE": master,
-            **self.web_env,
-        }
+        environ = {"FFGRID_REDIS_URL": self.redis_url, "FFGRID_MASTER_FILE": master}
+        return {**self._environ(), **environ, **self.settings}
 
     def _changed(self, env: dict[str, str | None]) -> dict[str, str]:
         merged = {**self.environ, **env}
@@ -377,10 +400,11 @@ class Farm:
                 cwd=self.folder,
             )
 
-    def _begin_web(self, port: int = 0) -> Web:
+    def _begin_web(self, port: int = 0, env: dict[str, str] | None = None) -> Web:
         port = port or free_port()
         log = self.folder / f"web-{port}-{len(self.webs)}.log"
-        process = self._spawn(["web", "--port", str(port)], self._coordinator_environ(), log)
+        environ = {**self._coordinator_environ(), **(env or {})}
+        process = self._spawn(["web", "--port", str(port)], environ, log)
         self.webs.append(Web(process, log, f"http://127.0.0.1:{port}", port))
         return self.webs[-1]
 
@@ -397,6 +421,7 @@ class Farm:
             "FFGRID_ROOTS": f"{ROOT_NAME}={self.worker_root}",
             "FFGRID_WORKER_ID": worker_id,
             "FFGRID_SLOTS": str(slots),
+            **self.settings,
             **({"FFGRID_FFMPEG": ffmpeg} if ffmpeg else {}),
             **(env or {}),
         }

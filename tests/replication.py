@@ -122,17 +122,18 @@ class Replication:
         return f"redis+sentinel://127.0.0.1:9,127.0.0.1:{self.sentinel.port}/{NAME}"
 
     def fail_over(self) -> Server:
-        """Kills the master and waits for the Sentinel to name another, which this gives."""
-        assert self.sentinel
+        """Kills the master and waits until a replica is in its place, which this gives."""
         self.master.kill()
-        return self.follow(self.replicas[0])
+        return self.successor()
 
-    def follow(self, server: Server) -> Server:
-        """Waits until this is the master for the Sentinel and for itself; gives it."""
-        wait_for(
-            lambda: self._master_port() == server.port and server.says("replication", "role") == "master"
-        )
-        return server
+    def successor(self) -> Server:
+        """Waits until a replica is the master, for the Sentinel and for itself; gives it."""
+        wait_for(lambda: any(self._leads(one) for one in self.replicas))
+        (leader,) = filter(self._leads, self.replicas)
+        return leader
+
+    def _leads(self, server: Server) -> bool:
+        return self._master_port() == server.port and not server.differs("replication", "role", "master")
 
     def _master_port(self) -> int:
         assert self.sentinel

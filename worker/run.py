@@ -181,6 +181,8 @@ class Run:
         is_killed = self._stopping in ("cancel", "kill")
         ended = outcome.of_status(status, is_killed, relay.tail, watch.memory_was_short())
         if ended.event == "succeed" and ready.renames and not self._stopping:
+            if outcome.lacks_room(relay.tail):
+                return outcome.no_room(status)
             described = await aside(files.described, ready.renames, ready.stem)
             return await self._publish(ready, ready.renames, described)
         return ended

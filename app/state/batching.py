@@ -100,7 +100,10 @@ class Replicated(Batching):
         return answer
 
     async def _ask(self, batch: list[Asked]) -> list[Any]:
-        """What Redis answers, or NotNow in its place: what was written may be lost with this server, or may not."""
+        """What Redis answers, or NotNow in the place of all: what was written may be lost with this server, or may not.
+
+        In the place of errors too: that a frame is there already is good news only where it cannot be lost.
+        """
         pipe: Any = self.pipeline(transaction=False)
         for args, options, _ in batch:
             pipe.execute_command(*args, **options)
@@ -114,8 +117,7 @@ class Replicated(Batching):
             raise reached
         if reached >= self._replicas:
             return answers
-        few = NotNow(f"only {reached} of {self._replicas} replicas have it")
-        return [answer if isinstance(answer, Exception) else few for answer in answers]
+        return [NotNow(f"only {reached} of {self._replicas} replicas have it")] * len(answers)
 
 
 def _tell(waiting: asyncio.Future[Any], answer: Any) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from app.state.connect import FULL, Connection
+from app.state.connect import FULL, UNREACHABLE, Connection
 from app.state.keys import Keys
 from app.state.scripting import Scripts
 
@@ -42,11 +42,15 @@ class Entry:
 class Output:
     """The bulk streams of jobs. `blocking` must be a client that waits for long reads.
 
-    They grow on a full server too: what runs must be able to end, and a caller gets every byte.
+    They grow on a full server too: what runs must be able to end, and a caller gets every byte. Frames from and to
+    a caller are `replicated` (see `Store`): with replicas, none is missing after a failover when the next one comes.
     """
 
-    def __init__(self, redis: Connection, blocking: Connection, keys: Keys, scripts: Scripts) -> None:
+    def __init__(
+        self, redis: Connection, blocking: Connection, keys: Keys, scripts: Scripts, replicated: Connection
+    ) -> None:
         self._redis = redis
+        self._replicated = replicated
         self._blocking = blocking
         self._keys = keys
         self._scripts = scripts
@@ -89,6 +93,12 @@ class Output:
         taken = await self._added(self._keys.input(job_id)) - await self._redis.xlen(self._keys.input(job_id))
         return sent > 0 or taken > 0
 
+    async def has_lost(self, job_id: str, number: int) -> bool:
+        """Whether Redis does not know of this frame, which a caller got from it: it has lost data since."""
+        return (
+            int((await self._stream(self._keys.output(job_id), "last-generated-id")).split("-")[0]) < number
+        )
+
     async def free(self, job_id: str, number: int) -> None:
         """Deletes what the caller has consumed, up to and with that frame."""
         await self._redis.xtrim(self._keys.output(job_id), minid=f"{number + 1}-0", approximate=False)
@@ -124,7 +134,7 @@ class Output:
 
     async def _add(self, key: str, entry: str, *fields: bytes) -> None:
         try:
-            await self._redis.execute_command("XADD", key, entry, *fields)
+            await self._replicated.execute_command("XADD", key, entry, *fields)
         except FULL:
             await self._scripts.run("append", [key], [entry, 0, *fields])
 
@@ -137,10 +147,17 @@ class Output:
         await self._redis.xdel(self._keys.input(job_id), *(entry.id for entry in entries))
 
     async def _added(self, key: str) -> int:
+        return int(await self._stream(key, "entries-added"))
+
+    async def _stream(self, key: str, name: str) -> str:
+        """What Redis says about a stream; "0" where there is none."""
         try:
-            return int((await self._redis.xinfo_stream(key))["entries-added"])
-        except ResponseError:  # there is no such stream
-            return 0
+            found = (await self._redis.xinfo_stream(key))[name]
+        except ResponseError as error:
+            if isinstance(error, UNREACHABLE):
+                raise
+            return "0"
+        return found.decode() if isinstance(found, bytes) else str(found)
 
     async def end(self, job_id: str, *, attached: bool) -> None:
         """The job has ended: wakes who follows its log, and lets its streams go after a while."""

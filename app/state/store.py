@@ -31,7 +31,7 @@ class Store:
         self.scripts = Scripts(self.redis, self.keys, self.replicated)
         self.workers = Workers(self.redis, self.keys, self.scripts)
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
-        self.output = Output(self.redis, self.blocking, self.keys, self.scripts)
+        self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
         self.reaper = Reaper(self.keys, self.scripts)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.websockets import WebSocket
@@ -19,6 +20,7 @@ from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs
 from app.state.output import Output
 from app.web.auth import Verifier, demand_role
+from app.web.leaving import Leaving
 from app.web.problems import Problem, from_error
 from app.wire import attach as frames
 
@@ -27,6 +29,7 @@ OPEN_EVERY = 10.0  # seconds between saying so
 CLOSED_MS = 700  # how long a caller whose connection closed has to come back
 MOVED_MS = 15_000  # the same when this process is what ends
 SERVICE_RESTART = 1012  # the WebSocket code of a server that goes away
+LOST = "the queue (Redis) has lost a part of what the job has printed"
 NOT_ACCEPTED = 1003  # the WebSocket code for data that cannot be accepted
 
 
@@ -45,15 +48,17 @@ class Caller:
 
 async def attach(socket: WebSocket) -> None:
     """The endpoint. Refuses with a problem before the upgrade, relays after it."""
+    leaving: Leaving = socket.app.state.leaving
     try:
-        caller = await _admit(socket)
+        async with leaving.cuts():
+            caller = await _admit(socket)
     except Exception as error:
         await socket.send_denial_response(from_error(error).response())
         return
     await socket.accept()
-    leaving = await _relay(caller)
+    code = await _relay(caller)
     tasks: set[asyncio.Task[None]] = socket.app.state.tasks
-    task = asyncio.create_task(_left(caller, leaving))
+    task = asyncio.create_task(_left(caller, code))
     tasks.add(task)
     task.add_done_callback(tasks.discard)
 
@@ -73,13 +78,16 @@ async def _admit(socket: WebSocket) -> Caller:
         raise Problem(
             409, "not-attachable", f"job {job_id} was submitted without attach: read its log instead"
         )
+    output: Output = socket.app.state.store.output
+    if int(after) and not job.ended and await output.has_lost(job_id, int(after)):
+        raise Problem(409, "output-lost", LOST)
     connection = secrets.token_hex(8)
     await jobs.caller(job_id, OPEN_MS, connection, arrives=True)
     return Caller(
         socket,
         job_id,
         jobs,
-        socket.app.state.store.output,
+        output,
         int(after),
         connection,
         job if job.ended else None,
@@ -113,6 +121,9 @@ async def _down(caller: Caller) -> None:
         entries = await caller.output.receive(caller.job_id, f"{caller.after}-0", 0.0 if ended else BLOCK)
         sent = [entry for entry in entries if entry.kind]  # the others only wake
         for entry in sent:
+            if entry.number != caller.after + 1:
+                await _give_up(caller)
+                return
             caller.after = entry.number
             await caller.socket.send_bytes(frames.encode(entry.kind, entry.number, entry.data))
             if entry.kind == frames.EXIT:
@@ -123,6 +134,13 @@ async def _down(caller: Caller) -> None:
             return
         if not sent:  # asked before the next read: what is read then is all there is
             ended = await _ended(caller)
+
+
+async def _give_up(caller: Caller) -> None:
+    """A frame is missing. To go on would be to give the caller a file with a hole in it."""
+    await caller.jobs.cancel(caller.job_id, "kill", LOST)
+    last = frames.Exit(None, None, LOST)
+    await caller.socket.send_bytes(frames.encode(frames.EXIT, caller.after + 1, last.encode()))
 
 
 async def _ended(caller: Caller) -> Job | None:
@@ -159,12 +177,16 @@ async def _keep(caller: Caller) -> None:
 
 
 async def _left(caller: Caller, code: int) -> None:
-    """The connection is gone: if the caller does not come back soon, its job is ended."""
+    """The connection is gone: if the caller does not come back soon, its job is ended.
+
+    While Redis cannot be reached nobody can say so, and the caller keeps the time that it was given last.
+    """
     wait = MOVED_MS if code == SERVICE_RESTART else CLOSED_MS
-    await caller.jobs.caller(caller.job_id, wait, caller.connection)
-    if code != SERVICE_RESTART:
-        await asyncio.sleep((CLOSED_MS + 20) / 1000)
-        await caller.jobs.orphan(caller.job_id)
+    with suppress(*UNREACHABLE):
+        await caller.jobs.caller(caller.job_id, wait, caller.connection)
+        if code != SERVICE_RESTART:
+            await asyncio.sleep((CLOSED_MS + 20) / 1000)
+            await caller.jobs.orphan(caller.job_id)
 
 
 async def _close(caller: Caller, code: int) -> None:

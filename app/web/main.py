@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from app.state.clients import Master
@@ -26,6 +26,7 @@ from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
 from app.web.door import guarded
+from app.web.leaving import Leaving, until_leaving
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
@@ -35,7 +36,7 @@ API = [
     Route(JOBS, api.submit, methods=["POST"]),
     Route(JOBS, api.listing, methods=["GET"]),
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
-    Route(JOBS + "/{job_id}/log", api.log, methods=["GET"]),
+    Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
     Route(JOBS + "/{job_id}/pause", api.pause, methods=["POST"]),
     Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
@@ -47,6 +48,8 @@ API = [
     Route(WORKERS, api.workers, methods=["GET"]),
     Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
 ]
+
+SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
 def create_app(
@@ -69,30 +72,34 @@ def create_app(
         reaching = asyncio.create_task(_begin(app, redis_url, address))
         ticking = asyncio.create_task(store.reaper.run())
         yield
-        await asyncio.gather(*app.state.tasks, return_exceptions=True)
+        if app.state.tasks:
+            await asyncio.wait(app.state.tasks, timeout=SETTLE)
         await stop(reaching, ticking)
-        await store.close()
+        with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
+            async with asyncio.timeout(SETTLE):
+                await store.close()
 
-    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
-    static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
     known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
     errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
-    behind_the_door = guarded([*dashboard.ROUTES, *login.ROUTES, *people.ROUTES])
-    app = Starlette(
-        routes=[*API, *health, *behind_the_door, *static], lifespan=lifespan, exception_handlers=errors
-    )
+    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=errors)
     app.router.redirect_slashes = False
     app.state.store = store
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
+    app.state.census = Census(store.workers)
+    app.state.tasks = set()
+    app.state.leaving = Leaving()
     app.state.master = master
     app.state.reception = Reception(hosts, proxies)
     app.state.users = store.users(master)
     app.state.sessions = store.sessions(master, app.state.users)
-    app.state.census = Census(store.workers)
-    app.state.tasks = set()
-    app.state.draining = False
     return app
+
+
+def _routes() -> list[BaseRoute]:
+    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
+    static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
+    return [*API, *health, *guarded([*dashboard.ROUTES, *login.ROUTES, *people.ROUTES]), static]
 
 
 async def _begin(app: Starlette, redis_url: str, address: str) -> None:
@@ -117,7 +124,9 @@ async def livez(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """This process can serve: it is not going away, and Redis answers."""
-    if request.app.state.draining:
-        raise problems.Problem(503, "draining", "this process is going away")
+    leaving: Leaving = request.app.state.leaving
+    leaving.asked()
+    if leaving.announced:
+        raise problems.Problem(503, "leaving", "this process is going away")
     await request.app.state.store.redis.ping()
     return JSONResponse({"status": "ready"})

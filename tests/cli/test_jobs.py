@@ -281,7 +281,7 @@ def test_a_lost_worker_is_told_to_who_waits(own_farm: Farm) -> None:
     own_farm.media("a.mkv")
     command = ["ffmpeg", "-v", "error", "-re", "-i", "a.mkv", "-f", "null", "-"]
     waiting = own_farm.begin("submit", "--wait", "--max-attempts", "1", "--", *command)
-    until(lambda: own_farm.json("jobs", "--state", "running")["jobs"])
+    until(lambda: [job for job in own_farm.jobs() if job["state"] == "running"])
     own_farm.workers[0].kill()
 
     assert waiting.wait(20) == 1

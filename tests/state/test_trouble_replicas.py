@@ -12,9 +12,11 @@ from redis import Redis
 
 from app.state import batching
 from app.state.connect import UNREACHABLE, stop
+from app.state.job import new_id
 from app.state.keys import Keys
 from app.state.store import Store
 from app.state.trouble import NotNow
+from app.wire.attach import STDOUT
 from tests.conftest import SERVERS
 from tests.replication import Replication, Server
 from tests.state.conftest import Scene
@@ -145,6 +147,23 @@ async def test_a_key_that_no_replica_has_is_not_there_for_its_maker(scene: Scene
         await scene.store.clients.revoke("jellyfin")
 
 
+@pytest.mark.parametrize("way", ["out", "in"])
+async def test_a_frame_that_is_there_is_sent_again_until_a_replica_has_it(
+    scene: Scene, frozen: Freezer, way: str
+) -> None:
+    """A frame that followed one which was lost with its server would leave a hole."""
+    job_id, output = new_id(), scene.store.output
+    send = output.send if way == "out" else output.send_in
+    for _ in range(2):
+        with pytest.raises(NotNow):
+            await send(job_id, 1, STDOUT, b"x")
+    frozen.thaw()
+    await send(job_id, 1, STDOUT, b"x")
+
+    with Redis(port=frozen.replica.port) as client:
+        assert client.xlen(scene.keys.output(job_id) if way == "out" else scene.keys.input(job_id)) == 1
+
+
 async def test_nobody_else_waits_for_a_replica(scene: Scene, frozen: Freezer) -> None:
     """A heartbeat that came late because of a replica would cost a job its lease."""
     worker = await scene.worker()
@@ -237,7 +256,7 @@ async def test_a_frozen_master_is_left_for_the_new_one(watched: Replication) -> 
         first = await scene.submit()
         await asyncio.to_thread(wait_in_step, watched)
         watched.master.freeze()
-        await asyncio.to_thread(watched.follow, watched.replicas[0])
+        await asyncio.to_thread(watched.successor)
         with suppress(*UNREACHABLE):
             await scene.submit()
         second = await scene.submit()
@@ -259,7 +278,7 @@ async def test_no_acknowledged_job_is_lost_with_its_master(watched: Replication)
         await asyncio.sleep(0.2)
         watched.master.kill()
         watched.replicas[0].thaw()
-        new = await asyncio.to_thread(watched.follow, watched.replicas[0])
+        new = await asyncio.to_thread(watched.successor)
         await stop(*submitting)
 
         assert told - jobs_of(new) == set()
@@ -278,7 +297,7 @@ async def test_without_waiting_acknowledged_jobs_are_lost_so(watched: Replicatio
         lost = {await scene.submit() for _ in range(20)}
         watched.master.kill()
         watched.replicas[0].thaw()
-        new = await asyncio.to_thread(watched.follow, watched.replicas[0])
+        new = await asyncio.to_thread(watched.successor)
 
         assert jobs_of(new) == told
         assert not lost & jobs_of(new)

@@ -194,6 +194,41 @@ async def test_a_caller_changes_the_process_and_loses_nothing(site: Site) -> Non
     assert received == said
 
 
+# What Redis has lost
+
+
+async def test_a_caller_gets_no_stream_with_a_hole_in_it(site: Site) -> None:
+    job_id = site.submit(attach=True)
+    worker, lease = await running(site, job_id)
+
+    with Attached(site.port(), site.client, job_id) as caller:
+        said = await print_frames(site, job_id, 1, 3)
+        received = [caller.receive() for _ in said]
+        await print_frames(site, job_id, 5, 6)
+        *more, last = caller.rest()
+    beat = await worker.beat(1, [], {job_id: lease.token})
+
+    assert (received, more) == (said, [])
+    assert last[:2] == (EXIT, 4)
+    assert Exit.decode(last[2]).code is None
+    assert "has lost a part" in Exit.decode(last[2]).reason
+    assert beat.cancelled == {job_id: "kill"}
+
+
+async def test_a_caller_that_has_more_than_redis_knows_of_is_refused(site: Site) -> None:
+    """Another run of the job would go on where this caller's run never was."""
+    job_id = site.submit(attach=True)
+    await running(site, job_id)
+    await print_frames(site, job_id, 1, 3)
+
+    answer = say(site.port(), handshake(site.client, attach_path(job_id, 4)))
+    with Attached(site.port(), site.client, job_id, 3) as caller:
+        said = await print_frames(site, job_id, 4, 4)
+        assert caller.receive() == said[0]
+
+    assert (answer.status, answer.type) == (409, "output-lost")
+
+
 async def test_large_frames_arrive_byte_for_byte(site: Site) -> None:
     job_id, data = site.submit(attach=True), [os.urandom(frames.CHUNK) for _ in range(40)]
     for number, chunk in enumerate(data, 1):

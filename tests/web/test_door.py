@@ -372,13 +372,12 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("back", ABROAD)
-async def test_signing_in_leads_to_our_own_pages_only(house: House, back: str):
+async def test_signing_in_leads_to_our_own_pages_only(house: House):
     browser = await house.signed_in("viewer")
-    answer = await browser.get(f"/login?next={quote(back)}")
-
-    assert (answer.status, answer.headers["location"]) == (303, "/")
-    assert door.own_path(back) == "/"
+    for back in ABROAD:
+        answer = await browser.get(f"/login?next={quote(back)}")
+        assert (answer.status, answer.headers["location"]) == (303, "/"), back
+        assert door.own_path(back) == "/"
 
 
 @pytest.mark.parametrize("back", ["/", "/jobs?state=failed&n=50", "/jobs/01M7", "/%5cevil", "/a//b"])

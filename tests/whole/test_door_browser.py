@@ -31,7 +31,7 @@ expect.set_options(timeout=20_000)  # a busy machine
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """Two coordinators that are called lab.local too, and nobody who may use the dashboard."""
     with Farm.start(
-        tmp_path_factory.mktemp("farm"), workers=0, web_env={"FFGRID_HOSTS": "lab.local"}
+        tmp_path_factory.mktemp("farm"), workers=0, settings={"FFGRID_HOSTS": "lab.local"}
     ) as started:
         yield started
 
