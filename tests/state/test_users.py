@@ -127,7 +127,7 @@ async def test_nobody_is_changed(users: Users, act: str):
         await getattr(users, act)("eve", *([] if act == "remove" else ["viewer"]))
 
 
-async def test_who_can_write_to_redis_makes_no_user_and_raises_no_role(store: Store, users: Users):
+async def test_who_writes_to_the_database_makes_no_user_and_raises_no_role(store: Store, users: Users):
     await users.add("ada", "admin", "hash")
     await users.add("eve", "viewer", "hash")
     text = await store.redis.hget(store.keys.users, "eve")
@@ -164,6 +164,15 @@ async def test_a_link_makes_the_first_user_once(users: Users, links: Sessions):
             await users.add("eve", "admin", "hash", mark)
 
     assert [one.name for one in await users.list()] == ["ada"]
+
+
+async def test_without_a_link_that_is_good_nobody_is_first(store: Store, users: Users, links: Sessions):
+    mark, _ = await links.linked(await links.link())
+    await store.redis.delete(store.keys.link(mark))  # its hour has passed
+    with pytest.raises(BadLink):
+        await users.add("ada", "admin", "hash", mark)
+
+    assert not await users.any()
 
 
 async def test_of_many_at_once_one_uses_a_link(users: Users, links: Sessions):
