@@ -86,7 +86,7 @@ async def setup(request: Request) -> Response:
     except BadUser as error:
         said = visible(f"{error}.")
         said = said[0].upper() + said[1:]
-        return pages.page("setup.html", 422, said=said, secret=secret, user_name="", name=name[:64])
+        return pages.page("setup.html", 422, said=said, secret=secret, user_name="", name=visible(name[:64]))
 
 
 async def invitation(found: Users, links: Sessions, address: str) -> str:
@@ -106,7 +106,7 @@ async def _enter(request: Request, user: User, back: str) -> Response:
 
 
 def _login(status: int, said: str = "", name: str = "", next: str = "/", first: bool = False) -> Response:  # noqa: A002 - the field's name
-    return pages.page("login.html", status, said=said, name=name, next=next, first=first)
+    return pages.page("login.html", status, said=said, name=visible(name), next=next, first=first)
 
 
 def users(request: Request) -> Users:

@@ -297,6 +297,14 @@ async def test_a_wrong_password_and_an_unknown_name_are_told_the_same(house: Hou
     assert not any(answer.cookies for answer in answers)
 
 
+async def test_a_name_that_is_shown_again_is_only_text(house: House):
+    text = (await Browser(house.apps[0]).post("/login", name=HOSTILE, password=PASSWORD)).text
+
+    assert "&lt;img src=x onerror" in text
+    assert "<img src=x" not in text
+    assert not set(text) & {"\u202e", "\x1b"}
+
+
 async def test_an_unknown_name_costs_a_hash_too(house: House, monkeypatch: pytest.MonkeyPatch):
     tried: list[str] = []
     matches = passwords.matches
