@@ -13,8 +13,8 @@ UV  := .cache/uv/bin/uv
 # What a host sets in PIP_* holds (mirrors, certificates), except two settings that cannot work in a venv of our own.
 PIP := PIP_USER=0 PIP_REQUIRE_HASHES=0 $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SAY := printf '%s\n'
-# Two processes, for much of the tests' time is waiting; what belongs together is in one (tests/conftest.py).
-SPREAD := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# Two processes, for much of the tests' time is waiting; what belongs together is in one (tests/spread.py).
+SPREAD := --numprocesses 2
 
 # An installed environment is a stamp file in it: a second call is instant, a changed lock or pyproject installs again.
 MADE   := $(VENV)/made.stamp

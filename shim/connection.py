@@ -36,9 +36,6 @@ HEAD_LIMIT = 65_536
 # The kernel finds out that the coordinator's host has vanished, in time to go on elsewhere before the caller counts
 # as gone (45 s); a slow network costs nothing.
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 17_000}
-# How wrong a clock may be for that to be put right, in seconds. It is less than a key of a submission is remembered
-# for (a day): a request that somebody has made us sign for another time, and kept, is no second job then.
-TRUSTED = 72_000
 
 
 _behind: dict[str, float] = {}  # by how many seconds our clock is behind a coordinator's, by its address
@@ -112,17 +109,11 @@ class Connection:
         return time() + _behind.get(self.url, 0.0)
 
     def _learns_the_time(self, headers: dict[str, str]) -> bool:
-        """Whether a refusal says what else the time may be: then connects anew, for one more try.
+        """Whether a refusal says that our clock is wrong: then it is put right, and connected for one more try."""
+        from app.wire.refusal import correction  # slow to import
 
-        Nobody has signed that. Who can forge it can make our requests fail, which he can anyway, or be good for
-        another time, each for one use as ever: for a coordinator whose clock he does not control they are not.
-        """
-        from app.wire.refusal import skew  # slow to import
-
-        if self._knows_the_time or "date" not in headers:
-            return False
-        known, found = _behind.get(self.url, 0.0), -skew(headers["date"], time())
-        if abs(found - known) < signing.WINDOW / 2 or abs(found) > TRUSTED:
+        found = correction(headers.get("date", ""), time(), _behind.get(self.url, 0.0))
+        if self._knows_the_time or found is None:
             return False
         _behind[self.url] = found
         self._knows_the_time = True

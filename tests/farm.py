@@ -202,16 +202,19 @@ class Farm:
             assert pool.submit(main, [*words, *flags]).result() == 0
         return path
 
-    def start_web(self, port: int = 0, wait: bool = True) -> Web:
+    def start_web(self, port: int = 0, wait: bool = True, env: dict[str, str] | None = None) -> Web:
         """A coordinator that answers, once it was waited for, on that port or a free one."""
-        web = self._begin_web(port)
+        web = self._begin_web(port, env)
         if wait:
             self._until_answers(web)
         return web
 
-    def restart_web(self, index: int) -> Web:
-        """Another process in the place of that coordinator."""
-        self.webs[index].kill()
+    def restart_web(self, index: int, gently: bool = False) -> Web:
+        """Another process in the place of that coordinator, which is killed, or asked to end."""
+        if gently:
+            self.webs[index].end()
+        else:
+            self.webs[index].kill()
         web = self.start_web(self.webs[index].port)
         self.webs[index] = self.webs.pop()
         return web
@@ -379,10 +382,11 @@ class Farm:
                 cwd=self.folder,
             )
 
-    def _begin_web(self, port: int = 0) -> Web:
+    def _begin_web(self, port: int = 0, env: dict[str, str] | None = None) -> Web:
         port = port or free_port()
         log = self.folder / f"web-{port}-{len(self.webs)}.log"
-        process = self._spawn(["web", "--port", str(port)], self._coordinator_environ(), log)
+        environ = {**self._coordinator_environ(), **(env or {})}
+        process = self._spawn(["web", "--port", str(port)], environ, log)
         self.webs.append(Web(process, log, f"http://127.0.0.1:{port}", port))
         return self.webs[-1]
 

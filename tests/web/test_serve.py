@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import fcntl
 import socket
-import struct
 import sys
 import termios
 import time
@@ -23,8 +21,7 @@ from starlette.routing import Route
 
 from app.web import serve
 from app.web.leaving import Leaving
-
-SO_ATTACH_FILTER = 26
+from tests.cutter import vanish
 
 
 class Ends(asyncio.Protocol):
@@ -74,13 +71,6 @@ async def is_ended(end: Ends, within: float) -> bool:
         serve.end_silent([None, end.transport])
         await asyncio.sleep(0.02)
     return end.lost.is_set()
-
-
-def vanish(caller: socket.socket) -> None:
-    """From now on its kernel hears nothing and says nothing, as if its host had lost power."""
-    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: accept 0 bytes of it
-    program = struct.pack("HP", 1, ctypes.addressof(nothing))
-    caller.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def waiting(caller: socket.socket) -> int:

@@ -145,7 +145,7 @@ def test_a_caller_that_is_told_to_end_while_it_waits_for_a_worker_ends_by_that_s
     waiting.send_signal(signal.SIGTERM)
 
     assert waiting.wait(timeout=20) == -signal.SIGTERM
-    assert each_farm.jobs()[0]["state"] == "cancelled"
+    until(lambda: each_farm.jobs()[0]["state"] == "cancelled")
     assert all(call.poll() is None for call in busy)
 
 
