@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -18,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
 from app.state.job import JobError
-from app.state.reach import SAY_EVERY, Unusable, reach
+from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import api, dashboard, fallbacks, login, openapi, pages, people, problems
@@ -29,8 +28,6 @@ from app.web.door import guarded
 from app.web.leaving import Leaving, until_leaving
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
-
-log = logging.getLogger("ffgrid.web")
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -69,12 +66,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        reaching = asyncio.create_task(_begin(app, redis_url, address))
+        watching = asyncio.create_task(watch(store.redis, redis_url))
+        inviting = asyncio.create_task(_invite(app, address))
         ticking = asyncio.create_task(store.reaper.run())
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
-        await stop(reaching, ticking)
+        await stop(watching, inviting, ticking)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()
@@ -102,19 +100,17 @@ def _routes() -> list[BaseRoute]:
     return [*API, *health, *guarded([*dashboard.ROUTES, *login.ROUTES, *people.ROUTES]), static]
 
 
-async def _begin(app: Starlette, redis_url: str, address: str) -> None:
-    """Says in the log what there is to say about Redis, until it serves us; then how to get in first."""
-    while True:
+async def _invite(app: Starlette, address: str) -> None:
+    """Says how to get in first, once Redis answers and if nobody can yet."""
+    while address:
         try:
-            await reach(app.state.store.redis, redis_url)
-            break
-        except Unusable as error:
-            log.error("%s", error)
-        await asyncio.sleep(SAY_EVERY)
-    if address:
-        told = await login.invitation(app.state.users, app.state.sessions, address)
+            told = await login.invitation(app.state.users, app.state.sessions, address)
+        except RedisError:
+            await asyncio.sleep(RETRY)
+            continue
         if told:
             print(told, flush=True)
+        return
 
 
 async def livez(request: Request) -> Response:
