@@ -1,7 +1,7 @@
 """How tests are shared out when several processes run them (`pytest -n 2`, as `make test` does).
 
 What shares a farm or a server stays together, in one process and in its order: the tests of a file, for each kind
-of server or of worker that they are run with.
+of server or of worker that they are run with. What overloads the machine comes last, and then nothing else runs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 KINDS = {"valkey", "redis", "namespace", "rewrite"}  # what the fixtures that many tests share are made with
 LONGEST = "tests/whole/"  # goes first: at the end there is nothing long that one process is left with
+ALONE = "tests/chaos/test_scoreboard.py"
 
 
 def group(nodeid: str) -> str:
@@ -24,8 +26,8 @@ def group(nodeid: str) -> str:
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Puts the longest first; those of one file stay in their order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    """Puts the longest first, and last what has to be alone; those of one file stay in their order."""
+    items.sort(key=lambda item: (item.nodeid.startswith(ALONE), not item.nodeid.startswith(LONGEST)))
 
 
 class Scheduler(LoadScopeScheduling):
@@ -37,3 +39,14 @@ class Scheduler(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if not self.workqueue or not next(iter(self.workqueue)).startswith(ALONE):
+            super()._reschedule(node)
+            return
+        last, *others = self.nodes
+        for one in others:
+            if not one.shutting_down:
+                one.shutdown()  # it ends what it has, and gets nothing more
+        if not any(self._pending_of(self.assigned_work[one]) for one in others):
+            self._assign_work_unit(last)

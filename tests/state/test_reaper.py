@@ -376,7 +376,10 @@ async def test_after_a_hiccup_workers_get_the_time_of_a_beat(scene: Scene) -> No
 
 async def test_one_tick_is_enough_for_all_processes(scene: Scene, other: Scene) -> None:
     lease = await scene.running(await scene.worker())
-    await scene.tick()
+    held = False
+    while not held:  # 0.4 s are over soon where a machine is busy
+        await scene.tick()
+        held = await scene.redis.pexpire(scene.keys.tick, 60_000)
     await scene.age(lease.id)
 
     done = await asyncio.gather(*(one.store.reaper.reap() for one in (scene, other) for _ in range(5)))
