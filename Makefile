@@ -13,8 +13,8 @@ UV  := .cache/uv/bin/uv
 # What a host sets in PIP_* holds (mirrors, certificates), except two settings that cannot work in a venv of our own.
 PIP := PIP_USER=0 PIP_REQUIRE_HASHES=0 $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SAY := printf '%s\n'
-# Two processes, for much of the tests' time is waiting; what belongs together is in one (tests/conftest.py).
-SPREAD := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# Two processes, for much of the tests' time is waiting; what belongs together is in one (tests/spread.py).
+SPREAD := --numprocesses 2
 
 # An installed environment is a stamp file in it: a second call is instant, a changed lock or pyproject installs again.
 MADE   := $(VENV)/made.stamp
@@ -22,7 +22,7 @@ DEMO   := $(VENV)/demo.stamp
 DEV    := $(VENV)/dev.stamp
 FFMPEG := $(VENV)/ffmpeg.stamp
 
-.PHONY: help demo test conformance bench lint lock clean system
+.PHONY: help demo test conformance bench chaos lint lock clean system
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -39,6 +39,10 @@ conformance: $(DEV) system ## run each case of docs/conformance.md by the real f
 
 bench: $(DEV) system ## measure: latencies, throughput, recovery
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(DEV) system ## the scoreboard: faults of every kind, a line a figure (SECONDS=120 SEED=7 ROWS=R1,R5)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
 lint: $(DEV) ## check style, format and types
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap, two proxies and a browser.
+# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap, two proxies, a browser and a
+# clock that can be set.
 # Where they are, it does nothing.
 #
 #   system.sh BIN      BIN is the virtual environment's bin folder
@@ -21,7 +22,7 @@ link_redis() {
 }
 
 missing() {
-    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium; do
+    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium faketime; do
         there "$tool" || printf '%s ' "$tool"
     done
 }
@@ -46,7 +47,7 @@ give_up() {
 
 link_redis
 [ -z "$(missing)" ] && exit 0
-packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium'
+packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium faketime'
 there apt-get || give_up "Install them and try again (Debian calls them: $packages)."
 [ "$(id -u)" = 0 ] || there sudo || give_up "As root: apt-get install $packages. Then try again."
 
@@ -64,5 +65,6 @@ get bwrap bubblewrap
 get haproxy haproxy
 get nginx nginx-light
 get chromium chromium
+get faketime faketime
 link_redis
 [ -z "$(missing)" ] || give_up 'apt ran, and they are still missing. Install them by hand and try again.'

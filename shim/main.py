@@ -8,7 +8,7 @@ from __future__ import annotations
 import _signal
 import posix
 import sys
-from time import sleep
+from time import monotonic, sleep
 
 from app.wire import messages
 from shim import caller
@@ -16,7 +16,9 @@ from shim.config import SPOOL, BadConfig, Config, load
 from shim.connection import Connection, Refused, Unreachable
 from shim.submit import Stays, submission
 
-AGAIN = (0.1, 0.3, 0.6)  # seconds before a submission without a clear answer is sent again
+FINAL = (b"urn:ffgrid:no-worker", b"urn:ffgrid:queue-full")  # refusals after which there is no job
+NOTHING_DONE = b'"nothing_done":true'  # there is none either, but there may be one soon
+UNCLEAR_SECONDS = 45.0  # for a call that waits for a worker however long that takes
 
 TYPES = False
 if TYPES:
@@ -59,7 +61,7 @@ def main(
     except Lost as lost:
         _fail(binary, f"the job was lost: {lost}")
     except Withdrawn as withdrawn:
-        relay.let_signals_act()
+        relay.signals.let_act()
         _take_back(binary, args, config, withdrawn)
     if relay.recording:
         relay.recording.keep(ending)
@@ -81,6 +83,7 @@ def _send_away(binary: str, args: list[str], config: Config, remember: Remember 
 
     has_stdin = read.reads_stdin and caller.stdin() != "none"
     relay = Relay(connection, config, job_id, has_stdin, read.listens)
+    relay.again = lambda: _submitted(body, config)[:2]
     relay.recording = remember(headers) if remember else None
     return relay
 
@@ -88,12 +91,13 @@ def _send_away(binary: str, args: list[str], config: Config, remember: Remember 
 def _submitted(body: bytes, config: Config) -> tuple[Connection, str, dict[str, str]]:
     """The connection, the job's id and the answer's headers, from the first coordinator that takes it.
 
-    Where one may have taken it and died, or a proxy found none, all are asked again: the key in the body makes
-    one job of all that. Raises Unreachable, Refused.
+    Once one may have taken it (or is alive and cannot, and nothing can be run here), all are asked until there is
+    a clear answer, for as long as the call may wait for a worker: the key in the body makes one job of all that.
+    Raises Unreachable, Refused.
     """
-    why = ""
-    for wait in (*AGAIN, None):
-        may_have = False
+    why, may_have, wait = "", False, 0.1
+    ends = monotonic() + (config.wait or UNCLEAR_SECONDS)
+    while True:
         for url in config.urls:
             connection = None
             try:
@@ -102,20 +106,22 @@ def _submitted(body: bytes, config: Config) -> tuple[Connection, str, dict[str, 
             except Unreachable as error:
                 why, may_have = str(error), may_have or connection is not None
                 continue
-            is_ours = "problem" in headers.get("content-type", "")  # a proxy says 503 too
-            if status in (502, 504) or (status == 503 and not is_ours):
-                why, may_have = f"{url} has no coordinator behind it", True
+            if status in (200, 201):
+                job_id = headers.get("location", "").removeprefix(messages.JOBS + "/")
+                if len(job_id) == 26 and job_id.isalnum():
+                    return connection, job_id, headers
+                why = f"{url} does not answer as a coordinator does"
                 continue
-            if status not in (200, 201):
-                raise Refused(status, answer, headers.get("date", ""))
-            job_id = headers.get("location", "").removeprefix(messages.JOBS + "/")
-            if len(job_id) == 26 and job_id.isalnum():
-                return connection, job_id, headers
-            why = f"{url} does not answer as a coordinator does"
-        if wait is None or not may_have:
-            break
+            refused = connection.refused(status, headers, answer)
+            if status < 500 or any(name in answer for name in FINAL):
+                raise refused
+            is_ours = "problem" in headers.get("content-type", "")  # a proxy says 503 too
+            why = refused.sentence() if is_ours else f"{url} has no coordinator behind it"
+            may_have = may_have or NOTHING_DONE not in answer or not config.local
+        if not may_have or monotonic() + wait > ends:
+            raise Unreachable(why)
         sleep(wait)
-    raise Unreachable(why)
+        wait = min(1.0, wait * 2)
 
 
 def _load_relay() -> None:

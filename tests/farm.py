@@ -33,8 +33,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from app.cli.client import Client
 from app.cli.main import main
+from app.state.clients import Master
 from app.state.store import Store
+from app.wire import keyfile
+from app.wire.messages import JOBS, WORKERS, job_path
 from tests.conftest import start_server
 
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
@@ -143,6 +147,7 @@ class Farm:
         workers: int = 1,
         options: tuple[str, ...] = (),
         apart: bool = False,
+        settings: dict[str, str] | None = None,
     ) -> Farm:
         """A farm with a server of its own ("redis" or "valkey"), ready to be used."""
         (folder / "redis").mkdir(parents=True)
@@ -150,6 +155,7 @@ class Farm:
         redis = Process(server, folder / "redis" / "log")
         try:
             farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options, apart=apart)
+            farm.settings.update(settings or {})
         except BaseException:
             redis.kill()
             raise
@@ -199,16 +205,34 @@ class Farm:
             assert pool.submit(main, [*words, *flags]).result() == 0
         return path
 
-    def start_web(self, port: int = 0, wait: bool = True) -> Web:
+    def start_web(self, port: int = 0, wait: bool = True, env: dict[str, str] | None = None) -> Web:
         """A coordinator that answers, once it was waited for, on that port or a free one."""
-        web = self._begin_web(port)
+        web = self._begin_web(port, env)
         if wait:
             self._until_answers(web)
         return web
 
-    def restart_web(self, index: int) -> Web:
-        """Another process in the place of that coordinator."""
-        self.webs[index].kill()
+    def signed_in(self, name: str = "vera", role: str = "viewer") -> str:
+        """The value of the cookie of a new session, for this user, who is made if need be."""
+
+        async def begin() -> str:
+            store, master = Store(self.redis_url), Master.load(self.folder / "master")
+            users = store.users(master)
+            try:
+                user = await users.get(name) or await users.add(name, role, "no hash")
+                return await store.sessions(master, users).begin(user)
+            finally:
+                await store.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, begin()).result()
+
+    def restart_web(self, index: int, gently: bool = False) -> Web:
+        """Another process in the place of that coordinator, which is killed, or asked to end."""
+        if gently:
+            self.webs[index].end()
+        else:
+            self.webs[index].kill()
         web = self.start_web(self.webs[index].port)
         self.webs[index] = self.webs.pop()
         return web
@@ -304,9 +328,23 @@ class Farm:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def ask(self, target: str) -> Any:
+        """What a coordinator answers to a GET. For those who ask again and again: it costs no process."""
+        return Client(self.urls.split(), keyfile.parse(self.key_file.read_text())).get(target)
+
     def job(self, job_id: str) -> dict[str, Any]:
         """One job."""
-        found: dict[str, Any] = self.json("show", job_id)
+        found: dict[str, Any] = self.ask(job_path(job_id))
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The newest 200 jobs, the newest one first."""
+        found: list[dict[str, Any]] = self.ask(f"{JOBS}?limit=200")["jobs"]
+        return found
+
+    def known_workers(self) -> list[dict[str, Any]]:
+        """The workers that the coordinators know."""
+        found: list[dict[str, Any]] = self.ask(WORKERS)["workers"]
         return found
 
     def media(self, name: str, seconds: int = 10, size: str = "320x180") -> Path:
@@ -362,10 +400,11 @@ class Farm:
                 cwd=self.folder,
             )
 
-    def _begin_web(self, port: int = 0) -> Web:
+    def _begin_web(self, port: int = 0, env: dict[str, str] | None = None) -> Web:
         port = port or free_port()
         log = self.folder / f"web-{port}-{len(self.webs)}.log"
-        process = self._spawn(["web", "--port", str(port)], self._coordinator_environ(), log)
+        environ = {**self._coordinator_environ(), **(env or {})}
+        process = self._spawn(["web", "--port", str(port)], environ, log)
         self.webs.append(Web(process, log, f"http://127.0.0.1:{port}", port))
         return self.webs[-1]
 

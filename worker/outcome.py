@@ -53,12 +53,20 @@ def of_status(status: int, cancelled: bool, printed: bytes = b"", memory_was_sho
         return Outcome("succeed", 0)
     if number == signal.SIGKILL and memory_was_short:
         return Outcome("fail", None, number, "the worker's host was out of memory", "oom", again=True)
-    if number is None and any(words in printed for words in _NO_ROOM):
-        return Outcome(
-            "fail", exit_code, None, f"no room for its output (exit status {status})", "disk_full", True
-        )
+    if number is None and lacks_room(printed):
+        return no_room(status)
     ended = f"exit status {status}" if number is None else f"ended by signal {number}"
     return Outcome("fail", exit_code, number, ended, "exit" if number is None else "signal", again=True)
+
+
+def lacks_room(printed: bytes) -> bool:
+    """Whether it said that there was no room: ffmpeg may end with status 0 then, its output cut short."""
+    return any(words in printed for words in _NO_ROOM)
+
+
+def no_room(status: int) -> Outcome:
+    """The program wrote less than it should have."""
+    return Outcome("fail", status, None, f"no room for its output (exit status {status})", "disk_full", True)
 
 
 def overdue(cause: str, status: int, seconds: float) -> Outcome:

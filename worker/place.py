@@ -19,6 +19,7 @@ from typing import Any
 
 from app.wire import roots
 from worker.machine import Machine
+from worker.mounts import Mounts
 from worker.rewrite import Names
 from worker.sandbox import NoSandbox, Sandbox, Sandboxes
 
@@ -35,6 +36,7 @@ class Place:
     sandbox: Sandbox | None
     names: Names | None = None  # changes what is printed back into the caller's names
     nowhere: str = "/"  # where a command runs whose directory is in no root
+    hung: frozenset[str] = frozenset()  # roots that are not there now: their file systems do not answer
 
     def enter(self, cwd: str | None) -> tuple[str, ...]:
         """What to put before the command."""
@@ -50,6 +52,7 @@ class Places:
         Raises NoSandbox when the mode is "namespace" and none can be made.
         """
         self._machine = machine
+        self._mounts = Mounts()
         self._sandboxes = Sandboxes(machine.programs.values())
         self._aliases: dict[str, str] = {}
         self._folder: str | None = None
@@ -57,18 +60,21 @@ class Places:
         self.mode = "rewrite" if mode == "rewrite" else self._try(mode)
 
     async def find(self, spec: Mapping[str, Any]) -> Place:
-        """The place for a job. Its caller's view decides whether it can be a namespace."""
+        """The place for a job. Its caller's view decides whether it can be a namespace. Raises Hung."""
         view = {name: roots.unfold(path, {}) for name, path in spec["view"].items()}
+        hung = await self._mounts.hung(self._machine.roots, roots.names([*spec["args"], spec["cwd"] or ""]))
         if self.mode == "namespace":
-            seen = {**{name: f"/ffgrid/{name}" for name in self._machine.roots if name not in view}, **view}
+            mapped = {name: path for name, path in self._machine.roots.items() if name not in hung}
+            seen = {**{name: f"/ffgrid/{name}" for name in mapped if name not in view}, **view}
             try:
-                return Place(seen, await self._sandboxes.get(seen, self._machine.roots))
+                return Place(seen, await self._sandboxes.get(seen, mapped), hung=hung)
             except NoSandbox as why:
                 log.warning("no namespace for this caller, rewriting its command: %s", why)
-        return Place(self._named(), None, Names(self._named(), view), self._folder or "/")
+        return Place(self._named(), None, Names(self._named(), view), self._folder or "/", hung)
 
     def close(self) -> None:
         """Ends the namespaces and removes the aliases."""
+        self._mounts.close()
         self._sandboxes.close()
         if self._folder:
             shutil.rmtree(

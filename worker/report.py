@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 from app.state.connect import FULL, UNREACHABLE, RedisError, stop
 from app.state.leases import Lease
@@ -17,44 +18,62 @@ FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 4096
 LOG_ENTRY_BYTES = 16_384
 KEPT_ENTRIES = 64  # how many are kept while Redis is away
+FLOOD_BYTES = 512 << 10  # of stderr; what comes above that before it is stored is dropped, the oldest first
 RETRY = 0.2  # seconds before Redis is asked again
 
 
 class Log:
-    """Collects what is printed and stores it in batches, so that a talkative job costs few commands."""
+    """Collects what is printed and stores it in batches, so that a talkative job costs few commands.
+
+    stderr never waits for Redis: a job that prints more than a log can take goes on, and readers are told of a gap.
+    """
 
     def __init__(self, output: Output, lease: Lease) -> None:
         self._output = output
         self._lease = lease
-        self._parts: list[tuple[bytes, bytes]] = []
+        self._parts: deque[tuple[bytes, bytes]] = deque()
         self._size = 0
+        self._dropped = 0  # bytes since the last entry
         self._timer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._serial = 1  # of the next entry that is stored
 
     async def write(self, kind: bytes, data: bytes) -> None:
-        """Takes some bytes; waits only when a batch is full."""
+        """Takes some bytes; waits only when a batch of a job's own stdout is full."""
         self._parts.append((kind, data))
         self._size += len(data)
-        if self._size >= FLUSH_BYTES:
+        if self._size >= FLUSH_BYTES and kind != attach.STDERR:
             await self.flush()
-        elif self._timer is None:
+            return
+        if self._timer is None:
             self._timer = asyncio.create_task(self._later())
+        if self._size >= FLUSH_BYTES:
+            self._drop()
+            await asyncio.sleep(0)  # who always has more to say must not keep others from working
 
     async def flush(self) -> None:
         """Stores what has been collected. While Redis is away it is kept, the newest part of it."""
         async with self._lock:
-            batches, self._parts, self._size = _joined(self._parts), [], 0
+            batches, self._parts, self._size = _joined(self._parts), deque(), 0
             if not batches:
                 return
+            self._serial += -(-self._dropped // LOG_ENTRY_BYTES)
+            self._dropped = 0
             try:
                 await self._output.log(self._lease.id, self._lease.attempt, self._serial, batches)
             except UNREACHABLE:
                 dropped = batches[:-KEPT_ENTRIES]
                 self._serial += len(dropped)
-                self._parts = [*batches[-KEPT_ENTRIES:], *self._parts]
+                self._parts.extendleft(reversed(batches[-KEPT_ENTRIES:]))
                 raise
             self._serial += len(batches)
+
+    def _drop(self) -> None:
+        """Forgets the oldest of a flood."""
+        while self._size > FLOOD_BYTES and self._parts[0][0] == attach.STDERR and len(self._parts) > 1:
+            size = len(self._parts.popleft()[1])
+            self._size -= size
+            self._dropped += size
 
     async def close(self) -> None:
         """Stores the rest; nothing is taken after this. Raises what Redis raises."""
@@ -129,7 +148,7 @@ class Caller:
                     await asyncio.sleep(RETRY)
 
 
-def _joined(parts: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _joined(parts: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Neighbours of one kind as one; nothing longer than an entry may be."""
     joined: list[tuple[bytes, bytes]] = []
     for kind, data in parts:

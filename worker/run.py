@@ -142,7 +142,7 @@ class Run:
             if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
                 return outcome.refused("its worker was lost after it had sent or taken data")
         place = await self._places.find(spec)
-        ready = await aside(plan, spec, self.lease, self._machine, place, self._mark)
+        ready = await aside(plan, spec, self.lease, self._machine.without(place.hung), place, self._mark)
         if self.lease.published and ready.renames:
             left = await aside(files.whole, ready.renames, ready.stem, self.lease.published)
             if left is not None:
@@ -181,6 +181,8 @@ class Run:
         is_killed = self._stopping in ("cancel", "kill")
         ended = outcome.of_status(status, is_killed, relay.tail, watch.memory_was_short())
         if ended.event == "succeed" and ready.renames and not self._stopping:
+            if outcome.lacks_room(relay.tail):
+                return outcome.no_room(status)
             described = await aside(files.described, ready.renames, ready.stem)
             return await self._publish(ready, ready.renames, described)
         return ended

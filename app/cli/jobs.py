@@ -24,7 +24,7 @@ from app.cli.table import table
 from app.cli.terminal import Sink, clipped, columns, printable, put, say
 from app.settings import Settings
 from app.state.job import is_id
-from app.state.lifecycle import CANCELLED, FAILED
+from app.state.lifecycle import CANCELLED, DEAD, FAILED, QUEUED, WAITING
 from app.wire.messages import JOBS, job_path
 
 Job = dict[str, Any]
@@ -230,7 +230,7 @@ def _row(job: Job, now: float) -> tuple[str, ...]:
 
 
 def _progress(job: Job) -> str:
-    if job["state"] in (FAILED, CANCELLED):
+    if job["state"] in (FAILED, CANCELLED, DEAD):
         if job["signal"]:
             return f"signal {job['signal']}"
         return "-" if job["exit"] is None else f"exit {job['exit']}"
@@ -243,9 +243,8 @@ def _facts(job: Job, now: float) -> list[tuple[str, str]]:
         ("state", progressbar.standing(job, now)),
         ("progress", ", ".join(progressbar.facts(job))),
         ("command", job["command"]),
-        ("worker", job["worker"] or ""),
+        ("worker", job["worker"] or "" if job["state"] not in (QUEUED, WAITING) else ""),
         ("attempts", _attempts(job)),
-        ("tried again", f"in {clock(max(0.0, job['due'] - now))}" if job["due"] else ""),
         ("exit", "" if job["exit"] is None else str(job["exit"])),
         ("signal", "" if job["signal"] is None else str(job["signal"])),
         ("reason", job["reason"]),

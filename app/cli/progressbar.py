@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 from app.cli.terminal import clipped, printable
-from app.state.lifecycle import DONE, FINAL, QUEUED
+from app.state.lifecycle import DONE, FINAL, QUEUED, WAITING
 from app.wire.signing import is_word
 
 Job = Mapping[str, Any]
@@ -50,12 +50,22 @@ def standing(job: Job, now: float | None) -> str:
     if state in FINAL:
         return _ending(job)
     if state == QUEUED:
-        since, words = job["created"], "queued again, its worker was lost" if job["losses"] else "queued"
+        since, words = job["created"], _queued(job)
+    elif state == WAITING:
+        left = "" if now is None or not job["due"] else f" in {clock(max(0.0, job['due'] - now))}"
+        return f"failed ({job['reason']}), tried again{left}"
     else:
         since, words = job["started"], activity(job) + _where(job)
     if now is None or since is None or (state != QUEUED and facts(job)):
         return words
     return f"{words} for {clock(now - since)}"
+
+
+def _queued(job: Job) -> str:
+    attempts = job.get("attempts") or [{}]
+    why = {"lose": "its worker was lost", "defer": "it failed", "release": "it was handed back"}
+    words = why.get(attempts[-1].get("event", ""))
+    return f"queued again ({words})" if words else "queued"
 
 
 def activity(job: Job) -> str:
@@ -66,7 +76,7 @@ def activity(job: Job) -> str:
 def facts(job: Job) -> list[str]:
     """What a running job's progress says, the best first: percent, time left, speed, frames a second."""
     progress = job.get("progress") or {}
-    if job["state"] in FINAL or job["state"] == QUEUED or not progress:
+    if job["state"] in (*FINAL, QUEUED, WAITING) or not progress:
         return []
     left, speed, fps = (number(progress.get(name)) for name in ("left", "speed", "fps"))
     found = [

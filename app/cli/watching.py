@@ -10,14 +10,14 @@ from app.cli import progressbar
 from app.cli.client import Client, Patience
 from app.cli.terminal import CLEAR, columns, is_live, painted, printable, put, say
 from app.cli.waiting import status_of
-from app.state.lifecycle import DONE, FAILED, FINAL, RUNNING
+from app.state.lifecycle import DEAD, DONE, FAILED, FINAL, RUNNING
 from app.wire.messages import job_path
 
 Job = dict[str, Any]
 
 LOOK_SECONDS = 0.5  # between two looks at a job
 LINE_SECONDS = 2.0  # between two lines, where a line cannot be drawn again
-COLOUR = {DONE: "green", FAILED: "red", RUNNING: "cyan"}
+COLOUR = {DONE: "green", FAILED: "red", DEAD: "red", RUNNING: "cyan"}
 OTHER_COLOUR = "yellow"
 
 

@@ -20,6 +20,7 @@ from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs
 from app.state.output import Output
 from app.web.auth import Verifier, demand_role
+from app.web.leaving import Leaving
 from app.web.problems import Problem, from_error
 from app.wire import attach as frames
 
@@ -47,15 +48,17 @@ class Caller:
 
 async def attach(socket: WebSocket) -> None:
     """The endpoint. Refuses with a problem before the upgrade, relays after it."""
+    leaving: Leaving = socket.app.state.leaving
     try:
-        caller = await _admit(socket)
+        async with leaving.cuts():
+            caller = await _admit(socket)
     except Exception as error:
         await socket.send_denial_response(from_error(error).response())
         return
     await socket.accept()
-    leaving = await _relay(caller)
+    code = await _relay(caller)
     tasks: set[asyncio.Task[None]] = socket.app.state.tasks
-    task = asyncio.create_task(_left(caller, leaving))
+    task = asyncio.create_task(_left(caller, code))
     tasks.add(task)
     task.add_done_callback(tasks.discard)
 
@@ -174,9 +177,12 @@ async def _keep(caller: Caller) -> None:
 
 
 async def _left(caller: Caller, code: int) -> None:
-    """The connection is gone: if the caller does not come back soon, its job is ended."""
+    """The connection is gone: if the caller does not come back soon, its job is ended.
+
+    While Redis cannot be reached nobody can say so, and the caller keeps the time that it was given last.
+    """
     wait = MOVED_MS if code == SERVICE_RESTART else CLOSED_MS
-    with suppress(*UNREACHABLE):  # it counts as alive a while longer then
+    with suppress(*UNREACHABLE):
         await caller.jobs.caller(caller.job_id, wait, caller.connection)
         if code != SERVICE_RESTART:
             await asyncio.sleep((CLOSED_MS + 20) / 1000)

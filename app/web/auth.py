@@ -15,7 +15,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from app.state.clients import Client, Clients, Master
-from app.web.problems import Problem, Unauthorized
+from app.state.connect import UNREACHABLE
+from app.web.problems import Problem, Unauthorized, from_error
 from app.wire import signing
 from app.wire.messages import BODY_LIMIT
 
@@ -140,7 +141,12 @@ def signed(*roles: str) -> Callable[[Handler], Callable[[Request], Awaitable[Res
     def wrap(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             verifier: Verifier = request.app.state.verifier
-            client, body = await verifier.signer(request, lambda: read_body(request))
+            try:
+                client, body = await verifier.signer(request, lambda: read_body(request))
+            except UNREACHABLE as error:  # who asks may do what he wanted elsewhere, or not at all
+                problem = from_error(error)
+                problem.more["nothing_done"] = True
+                raise problem from None
             demand_role(client, roles)
             return await handler(request, client, body)
 

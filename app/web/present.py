@@ -262,7 +262,7 @@ def note(job: Job, now: float) -> str:
 
 def took(job: Job, now: float) -> str:
     """How long the last attempt took, or has taken so far."""
-    if job.started is None or job.state == "queued":
+    if job.started is None or job.state in ("queued", "waiting"):
         return NOTHING
     return words.duration((job.finished or now) - job.started)
 
@@ -271,6 +271,8 @@ def ending(job: Job) -> str:
     """How a job ended; how far it is; or what keeps it."""
     if job.state == "queued":
         return f"lost {words.times(job.losses)}, waits again" if job.losses else ""
+    if job.state == "waiting":
+        return visible(shortened(f"{job.reason}, tried again", 160))
     if job.state == "running":
         return words.percent(reported(job, "fraction"))
     if job.state == "done":

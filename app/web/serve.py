@@ -11,6 +11,8 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from app.web.leaving import Leaving
+
 # A caller whose host has vanished without a word is noticed by the kernel after about 45 s when there is nothing
 # to send it, and by `end_silent` when there is. TCP_USER_TIMEOUT would take a caller that is merely stopped
 # (SIGSTOP) for one that has vanished: its kernel answers, but has no room.
@@ -19,7 +21,7 @@ SILENT_MS = 45_000
 SILENT_TICKS = 50  # between two looks for them; a tick is 0.1 s
 TCP_INFO_BYTES = 104  # of Linux's struct tcp_info
 LAST_ACK_RECV = 56  # where in it the ms since an ACK came are
-GRACE = 2  # seconds for open requests after SIGTERM
+GRACE = 1  # seconds for open requests once connections are closed
 
 
 class CannotListen(OSError):
@@ -27,22 +29,23 @@ class CannotListen(OSError):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells the application that it is going away."""
+    """uvicorn's server, which leaves step by step: see `app.web.leaving`."""
 
-    def __init__(self, config: uvicorn.Config, application: Starlette) -> None:
+    def __init__(self, config: uvicorn.Config, leaving: Leaving) -> None:
         super().__init__(config)
-        self.application = application
+        self._leaving = leaving
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT: /readyz says so at once, attached callers are sent elsewhere."""
-        self.application.state.draining = True
+        """SIGTERM or SIGINT."""
+        self._leaving.announce()
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Once in a while: ends connections to hosts that have vanished."""
+        """Ten times a second: whether to close all connections and end. Looks for hosts that have vanished."""
         if counter % SILENT_TICKS == 0:
             end_silent([connection.transport for connection in self.server_state.connections])
-        return await super().on_tick(counter)
+        is_asked = await super().on_tick(counter)
+        return is_asked and (self._leaving.proceed() or self.force_exit)
 
 
 def end_silent(transports: Iterable[asyncio.Transport | None]) -> None:
@@ -80,7 +83,7 @@ def serve(app: Starlette, host: str, port: int, quiet: bool = False) -> None:
         log_level="warning" if quiet else "info",
         server_header=False,
     )
-    server = Server(config, app)
+    server = Server(config, app.state.leaving)
     server.run(sockets=[listen(host, port)])
 
 

@@ -65,7 +65,9 @@ class Stage:
     def __enter__(self) -> Stage:
         """Starts the server. Raises Broken."""
         with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ffgrid-bench-")))
+            # What is killed may still make a last file while the folder is removed.
+            folder = tempfile.TemporaryDirectory(prefix="ffgrid-bench-", ignore_cleanup_errors=True)
+            self.folder = Path(stack.enter_context(folder))
             (self.folder / MOVIES).mkdir()
             self._guard = Guard()
             stack.callback(self._guard.close)
@@ -103,9 +105,14 @@ class Stage:
         return process
 
     def worker_later(
-        self, name: str, slots: int, ffmpeg: str, ffprobe: str = "ffprobe"
+        self,
+        name: str,
+        slots: int,
+        ffmpeg: str,
+        ffprobe: str = "ffprobe",
+        extra: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """A worker that has only been started."""
+        """A worker that has only been started. `extra` goes before what its environment says otherwise."""
         is_script = ffmpeg.startswith(
             str(self.folder)
         )  # it may run this interpreter, which is in no namespace
@@ -114,6 +121,7 @@ class Stage:
             "FFGRID_FFMPEG": ffmpeg,
             "FFGRID_FFPROBE": ffprobe,
             "FFGRID_SANDBOX": "rewrite" if is_script else "auto",
+            **(extra or {}),
         }
         command = [*FFGRID, "worker", "--worker-id", name, "--slots", str(slots)]
         return self.start(command, environment)

@@ -67,6 +67,7 @@ class Fake:
     url: str = ""
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
     nonces: list[str] = field(default_factory=list)
+    created: list[int] = field(default_factory=list)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
@@ -80,8 +81,9 @@ class Fake:
         assert signing.verify(claim, SECRET, request.command, path, query)
         assert claim.digest == signing.digest(body)
         self.nonces.append(claim.nonce)
+        self.created.append(claim.created)
         status, headers, chunks = self.steps[0] if len(self.steps) == 1 else self.steps.pop(0)
-        request.send_response(status)
+        request.send_response_only(status)
         for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
             request.send_header(name, value)
         request.end_headers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -14,12 +15,15 @@ from typing import Any
 import pytest
 
 from app.cli import client as module
+from app.cli import exchange
 from app.cli.client import Client, Patience, Unreachable, read_key
 from app.cli.errors import FAILED, NOT_ALLOWED, NOT_FOUND, TRY_AGAIN, UNREACHABLE, USAGE, Failure
+from app.cli.exchange import Unclear
 from tests.cli.conftest import Fake, lines, said
 from tests.farm import free_port
 
 Make = Callable[..., Fake]
+Ask = Callable[..., Client]
 
 ID = "01M7ZQFQECREKQRFD873XKMF8S"
 
@@ -28,8 +32,9 @@ ID = "01M7ZQFQECREKQRFD873XKMF8S"
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long in these tests."""
     monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "UNCLEAR_SECONDS", 0.3)
+    monkeypatch.setattr(exchange, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(exchange, "CONNECT_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -54,8 +59,6 @@ def entry(number: int, data: str = "", attempt: int = 1) -> bytes:
 
 
 END = json.dumps({"kind": "end", "state": "done", "exit": 0, "signal": None}).encode() + b"\n"
-
-Ask = Callable[..., Client]
 
 
 # Answers
@@ -114,25 +117,53 @@ def test_a_refusal_without_a_sentence_names_its_status(fake: Make, ask: Ask) -> 
         ask(fake((404, {}, [b"<html>"]))).get("/v1/jobs")
 
 
-@pytest.mark.parametrize(("skew", "words"), [(3600, r"\d+ s ahead of"), (-300, r"\d+ s behind")])
-def test_a_wrong_clock_is_named_as_the_reason(
+@pytest.mark.parametrize(("skew", "words"), [(86_400, r"\d+ s ahead of"), (-86_400, r"\d+ s behind")])
+def test_a_clock_that_is_too_wrong_is_named_as_the_reason(
     fake: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch, skew: int, words: str
 ) -> None:
     one = fake(said(401, {"detail": "no"}, Date=formatdate(time.time(), usegmt=True)))
-    monkeypatch.setattr(module, "time", lambda: time.time() + skew)
+    monkeypatch.setattr(exchange, "time", lambda: time.time() + skew)
 
     with pytest.raises(
         Failure, match=f"this host's clock is {words} the coordinator's: set it right"
     ) as caught:
         ask(one).get("/v1/jobs")
     assert caught.value.status == NOT_ALLOWED
+    assert len(one.asked) == 1
+
+
+@pytest.mark.parametrize("skew", [600, -600, 46_000])
+def test_a_wrong_clock_is_put_right_once(
+    fake: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch, skew: int
+) -> None:
+    date = formatdate(time.time(), usegmt=True)
+    one = fake(said(401, {"detail": "no"}, Date=date), said(200, {"ok": 1}, Date=date))
+    client = ask(one)
+    monkeypatch.setattr(exchange, "time", lambda: time.time() + skew)
+
+    assert [client.get("/v1/jobs"), client.get("/v1/jobs")] == [{"ok": 1}] * 2
+    assert len(one.asked) == 3  # and remembered
+    assert [round((when - time.time()) / 60) for when in one.created] == [round(skew / 60), 0, 0]
+    one.steps[:] = [said(401, {"detail": "no"}, Date=date)]
+    with pytest.raises(Failure, match=r"^no$"):  # that is not the reason then
+        client.get("/v1/jobs")
+    assert len(one.asked) == 4
+
+
+def test_each_coordinator_has_a_clock_of_its_own(fake: Make, ask: Ask) -> None:
+    ahead = formatdate(time.time() + 600, usegmt=True)
+    one, two = fake(said(401, {"detail": "no"}, Date=ahead), said(503, {"detail": "x"})), fake(said(200, {}))
+
+    ask(one, two).get("/v1/jobs")
+
+    assert [round((when - time.time()) / 60) for when in one.created + two.created] == [0, 10, 0]
 
 
 def test_ages_are_told_by_the_coordinators_clock(
     fake: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = ask(fake(said(200, {}, Date=formatdate(time.time(), usegmt=True))))
-    monkeypatch.setattr(module, "time", lambda: time.time() + 40)
+    monkeypatch.setattr(exchange, "time", lambda: time.time() + 40)
     client.get("/v1/jobs")
 
     assert abs(client.now - time.time()) < 3
@@ -174,7 +205,7 @@ def test_a_coordinator_that_is_stopped_is_passed_by(fake: Make, ask: Ask) -> Non
         url = f"http://127.0.0.1:{stopped.getsockname()[1]}"
 
         assert ask(url, fake(said(200, {"ok": 1}))).get("/v1/jobs") == {"ok": 1}
-        with pytest.raises(Unreachable, match="no answer in time"):
+        with pytest.raises(Unclear, match="no answer in time"):
             ask(url).get("/v1/jobs")
 
 
@@ -210,15 +241,18 @@ def test_what_is_no_coordinator_is_no_answer(ask: Ask, answer: bytes, reason: st
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65_536)
-                connection.sendall(answer)
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(Unreachable, match=reason):
+        with pytest.raises(Unclear, match=reason):
             ask(f"http://127.0.0.1:{server.getsockname()[1]}").get("/v1/jobs")
+        server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
@@ -229,6 +263,66 @@ def test_what_is_no_address_is_said_at_once(ask: Ask, url: str) -> None:
     with pytest.raises(Failure, match="is no address: expected http://host:port") as caught:
         ask(url)
     assert caught.value.status == USAGE
+
+
+# Answers that are not clear
+
+
+CUTS: dict[str, bytes] = {
+    "before anything": b"",
+    "in the status": b"HTTP/1.1 20",
+    "in a header": b"HTTP/1.1 201 Created\r\nContent-Le",
+    "in the body": b'HTTP/1.1 201 Created\r\nContent-Length: 40\r\n\r\n{"id": "',
+    "before the body": b"HTTP/1.1 201 Created\r\nContent-Length: 40\r\n\r\n",
+    "in a refusal": b"HTTP/1.1 503 x\r\nContent-Length: 40\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("place", CUTS)
+def test_what_may_have_been_done_is_asked_again_until_that_is_clear(ask: Ask, place: str) -> None:
+    good = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"id": "x"}'
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for answer in (CUTS[place], CUTS[place], good):
+                connection, _ = server.accept()
+                with connection:
+                    _, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+                    asked.append(body or connection.recv(65_536))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        client = ask(f"http://127.0.0.1:{server.getsockname()[1]}", nowhere())
+        assert client.post("/v1/jobs", {"key": "k"}) == {"id": "x"}
+        thread.join()
+
+    assert asked == [b'{"key": "k"}'] * 3
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        said(503, {"detail": "leaving"}, **{"Retry-After": "1"}),
+        said(502, {"detail": "x"}),
+        said(500, {"detail": "it failed"}),
+    ],
+    ids=["leaving", "no coordinator behind a proxy", "failed"],
+)
+def test_who_cannot_say_is_asked_again(fake: Make, ask: Ask, step: Any) -> None:
+    one = fake(step, step, said(200, {"ok": 1}))
+
+    assert ask(one).post("/v1/jobs", {"key": "k"}) == {"ok": 1}
+
+
+@pytest.mark.parametrize("step", [said(503, {"detail": "full"}, **{"Retry-After": "30"}), said(429, {})])
+def test_who_says_later_is_not_asked_again_now(fake: Make, ask: Ask, step: Any) -> None:
+    one = fake(step)
+
+    with pytest.raises(Failure):
+        ask(one).post("/v1/jobs", {"key": "k"})
+    assert len(one.asked) == 1
 
 
 # Patience

@@ -30,6 +30,8 @@ def job(state: str = "running", **changes: Any) -> dict[str, Any]:
         "signal": None,
         "reason": "",
         "progress": None,
+        "due": None,
+        "attempts": [],
     }
     return {**usual, **changes}
 
@@ -122,7 +124,13 @@ def test_a_narrow_terminal_keeps_the_most_important_facts() -> None:
     ("one", "words"),
     [
         (job("queued", started=None), "queued for 1:40"),
-        (job("queued", losses=1, started=NOW), "queued again, its worker was lost for 1:40"),
+        (job("queued", attempts=[{"event": "lose"}]), "queued again (its worker was lost) for 1:40"),
+        (job("queued", attempts=[{"event": "defer"}]), "queued again (it failed) for 1:40"),
+        (job("waiting", reason="exit status 1", due=NOW + 9), "failed (exit status 1), tried again in 0:09"),
+        (
+            job("dead", finished=NOW, reason="its worker w1 was lost"),
+            "dead after 1:03 on w1: its worker w1 was lost",
+        ),
         (job(), "running on w1 for 1:03"),
         (job(cancelling=True), "cancelling on w1 for 1:03"),
         (job("done", finished=NOW), "done in 1:03 on w1"),

@@ -65,9 +65,11 @@ def _unmasked(payload: bytes) -> bytes:
     return b"\x82" + (bytes((size,)) if size < 126 else b"\x7f" + size.to_bytes(8, "big")) + payload
 
 
-def problem(status: int, detail: str, date: float | None = None) -> bytes:
-    """A refusal."""
-    return answer(status, {"type": "urn:ffgrid:x", "title": "x", "status": status, "detail": detail}, date)
+def problem(status: int, detail: str, date: float | None = None, name: str = "", **more: Any) -> bytes:
+    """A refusal. A coordinator that cannot serve says that no worker can, unless it says something else."""
+    kind = f"urn:ffgrid:{name or {503: 'no-worker', 404: 'no-such-job'}.get(status, 'x')}"
+    body = {"type": kind, "title": "x", "status": status, "detail": detail, **more}
+    return answer(status, json.dumps(body, separators=(",", ":")).encode(), date)
 
 
 @dataclass
@@ -101,7 +103,7 @@ class Fake:
             except OSError:
                 return
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(20)
                 self._serve(connection)
             self.served += 1
 

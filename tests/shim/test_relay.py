@@ -11,8 +11,9 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,27 +22,35 @@ from tests.farm import until
 from tests.shim.conftest import Place, answer, upgraded
 
 ID = "01M7ZSCJGFM87A34V23JR094QD"
-ACCEPTED = answer(201, {"id": ID, "qualified": 1, "new": True}, Location=f"/v1/jobs/{ID}")
+ARGS = ("-nostdin", "-i", "a.mkv", "-f", "null", "-")
 BLOCK = 1 << 18
-WAIT = 10  # seconds after which something has gone wrong
+WAIT = 20  # seconds after which something has gone wrong
 
 
 class Peer:
-    """The coordinator's end of one attached call; `after` is what the caller said that it has."""
+    """The coordinator's end of one call: it takes the submission as the job `job_id`, and the caller attaches.
 
-    def __init__(self, listener: socket.socket) -> None:
-        self._socket, _ = listener.accept()
-        self._socket.settimeout(WAIT)
-        head = self._head()
+    `body` is what was submitted, `target` where the caller has attached; `after` what it said that it has. With
+    `refusal` it is not attached, but told that.
+    """
+
+    def __init__(self, listener: socket.socket, job_id: str = ID, refusal: bytes = b"") -> None:
+        self.body, head = b"", self._accept(listener)
         if head.startswith("POST"):
             length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
-            self._exactly(length)
-            self._socket.sendall(ACCEPTED)
+            self.body = self._exactly(length)
+            said = {"id": job_id, "qualified": 1, "new": True}
+            self._socket.sendall(answer(201, said, Location=f"/v1/jobs/{job_id}"))
             head = self._head()
-        found = re.search(r"attach\?after=(\d+) ", head)
+        if not head:  # it attaches over another connection
+            self._socket.close()
+            head = self._accept(listener)
+        found = re.match(r"GET /v1/jobs/(\w+)/attach\?after=(\d+) ", head)
         assert found, head
-        self.after = int(found[1])
-        self._socket.sendall(upgraded()(head))
+        self.target, self.after = found[1], int(found[2])
+        self._socket.sendall(refusal or upgraded()(head))
+        if refusal:
+            self._socket.close()
 
     def say(self, kind: bytes, number: int, payload: bytes = b"") -> None:
         """Sends one frame."""
@@ -94,10 +103,19 @@ class Peer:
         """Closes it, if it is open."""
         self._socket.close()
 
+    def _accept(self, listener: socket.socket) -> str:
+        self._socket, _ = listener.accept()
+        self._socket.settimeout(WAIT)
+        return self._head()
+
     def _head(self) -> str:
+        """A request's head; "" when the caller has closed the connection."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += self._exactly(1)
+            more = self._socket.recv(1)
+            if not more:
+                return ""
+            head += more
         return head.decode()
 
     def _exactly(self, size: int) -> bytes:
@@ -112,17 +130,19 @@ class Peer:
 class Call:
     """A call of the stand-in, and the coordinators that it meets one after the other."""
 
-    def __init__(self, place: Place, listener: socket.socket, **options: object) -> None:
+    def __init__(
+        self, place: Place, listener: socket.socket, args: Sequence[str] = ARGS, **options: object
+    ) -> None:
         program = place.install(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = [program, "-nostdin", "-i", "a.mkv", "-f", "null", "-"]
+        command = [program, *args]
         self._listener = listener
         self.process = subprocess.Popen(command, cwd=place.root, env={}, **{**pipes, **options})  # type: ignore[call-overload]
         self._peers: list[Peer] = []
 
-    def peer(self) -> Peer:
+    def peer(self, job_id: str = ID, refusal: bytes = b"") -> Peer:
         """The next coordinator that it attaches to."""
-        self._peers.append(Peer(self._listener))
+        self._peers.append(Peer(self._listener, job_id, refusal))
         return self._peers[-1]
 
     def close(self) -> None:
@@ -146,7 +166,7 @@ def start(place: Place, listener: socket.socket) -> Iterator[Callable[..., Call]
     """Starts a call; what is not said otherwise is a pipe that nobody reads before the test does."""
     started: list[Call] = []
 
-    def make(**options: object) -> Call:
+    def make(**options: Any) -> Call:
         started.append(Call(place, listener, **options))
         return started[-1]
 

@@ -23,6 +23,7 @@ Make = Callable[..., Fake]
 
 HERE = ["-i", "a.mkv", "-f", "null", "-"]
 TELL_NOBODY = {"FFGRID_CACHE": ""}  # calls that run here are not reported
+HASTY = {"FFGRID_WAIT": "0.3"}  # and nobody is asked for long who gives no clear answer
 ID = "01M7ZSCJGFM87A34V23JR094QD"
 ACCEPTED = answer(201, {"id": ID, "qualified": 1, "new": True}, Location=f"/v1/jobs/{ID}")
 PAGE = b"<html>Welcome to nginx</html>"
@@ -91,7 +92,7 @@ def test_when_a_coordinator_does_not_take_it_the_local_program_runs(
 ) -> None:
     coordinator = fake(said)
 
-    done = place.run(place.install(url=coordinator.url), *HERE)
+    done = place.run(place.install(url=coordinator.url), *HERE, env=HASTY)
 
     assert is_local(done), done
     assert coordinator.asked[0][0].startswith("POST /v1/jobs HTTP/1.1\r\n")
@@ -233,21 +234,39 @@ def test_what_the_coordinator_says_is_the_sentence(
 def test_who_is_no_coordinator_is_said_in_one_sentence(place: Place, fake: Make, name: str) -> None:
     coordinator = fake(LIES[name])
 
-    said = sentence(place.run(place.install("--no-local", url=coordinator.url), *HERE))
+    said = sentence(place.run(place.install("--no-local", url=coordinator.url), *HERE, env=HASTY))
 
     assert said
     assert "Error" not in said
 
 
-@pytest.mark.parametrize(("skew", "direction"), [(3600, "ahead of"), (-3600, "behind")])
-def test_a_clock_that_is_wrong_is_named(place: Place, fake: Make, skew: int, direction: str) -> None:
+@pytest.mark.parametrize(("skew", "direction"), [(86_400, "ahead of"), (-86_400, "behind")])
+def test_a_clock_that_is_too_wrong_is_named(place: Place, fake: Make, skew: int, direction: str) -> None:
     coordinator = fake(problem(401, "not signed by a valid key", date=time.time() - skew))
 
     said = sentence(place.run(place.install("--no-local", url=coordinator.url), *HERE))
 
     found = re.fullmatch(rf"this host's clock is (\d+) s {direction} the coordinator's: set it right", said)
     assert found, said
-    assert abs(int(found[1]) - 3600) < 30
+    assert abs(int(found[1]) - abs(skew)) < 30
+    assert len(coordinator.asked) == 1  # who can forge an answer gets nothing signed for the day after
+
+
+@pytest.mark.parametrize("skew", [600, -600, 46_000])
+def test_a_clock_that_is_wrong_is_put_right_once(place: Place, fake: Make, skew: int) -> None:
+    wrong = problem(401, "not signed by a valid key", date=time.time() - skew)
+    coordinator = fake(wrong, problem(503, "no worker is alive"))
+    launcher = place.install("--no-local", url=coordinator.url)
+
+    assert sentence(place.run(launcher, *HERE)) == "no worker is alive"
+    first, second = [
+        int(re.search(r"created=(\d+)", head)[1])  # type: ignore[index]
+        for head, _ in coordinator.asked
+    ]
+    assert abs(first - second - skew) < 10
+    coordinator.answers[:] = [wrong]
+    assert sentence(place.run(launcher, *HERE)) == "not signed by a valid key"  # that was not the reason
+    assert len(coordinator.asked) == 4
 
 
 def test_a_clock_that_is_right_is_not_blamed(place: Place, fake: Make) -> None:
@@ -545,3 +564,57 @@ def test_nothing_is_written_anywhere(place: Place) -> None:
 def test_the_key_file_is_all_that_it_reads_of_the_clients(place: Place) -> None:
     assert os.access(place.key_file, os.R_OK)
     assert Path(place.install()).read_text().count("ab" * 32) == 0  # the secret is not baked in
+
+
+# Answers that are not clear
+
+
+def test_who_may_have_taken_it_is_asked_until_he_says_so(place: Place, fake: Make) -> None:
+    coordinator = fake(
+        b"", answer(502, PAGE), problem(500, "failed"), b"HTTP/1.1 ", ACCEPTED, upgraded(ending(7))
+    )
+
+    done = place.run(place.install(url=coordinator.url), *HERE)
+
+    bodies = [body for head, body in coordinator.asked if head.startswith("POST")]
+    assert done.returncode == 7
+    assert len(bodies) == 5
+    assert len(set(bodies)) == 1  # one key, so one job
+
+
+def test_who_may_have_taken_it_is_asked_though_another_is_gone_by_now(place: Place, fake: Make) -> None:
+    """A coordinator is restarted, and when its turn comes the other one is."""
+    coordinator = fake(b"", ACCEPTED, upgraded(ending(7)))
+    url = f"http://127.0.0.1:{coordinator.port}"
+
+    done = place.run(place.install(url=f"{url} http://127.0.0.1:9"), *HERE)
+
+    assert done.returncode == 7
+
+
+def test_a_coordinator_without_its_queue_is_left_for_another(place: Place, fake: Make) -> None:
+    down = problem(503, "the queue cannot be reached", name="queue-unreachable", nothing_done=True)
+    first, second = fake(down), fake(ACCEPTED, upgraded(ending(7)))
+
+    assert place.run(place.install(url=f"{first.url} {second.url}"), *HERE).returncode == 7
+    assert is_local(place.run(place.install(url=first.url), *HERE, env=TELL_NOBODY))
+    assert len(first.asked) == 2  # no wait: nothing has been done, and it can be done here
+
+
+def test_a_queue_that_comes_back_is_waited_for_where_nothing_can_run(place: Place, fake: Make) -> None:
+    down = problem(503, "the queue cannot be reached", name="queue-unreachable", nothing_done=True)
+    coordinator = fake(down, down, ACCEPTED, upgraded(ending(7)))
+
+    assert place.run(place.install("--no-local", url=coordinator.url), *HERE).returncode == 7
+
+
+@pytest.mark.parametrize(
+    "cut", [problem(503, "going away", name="leaving"), problem(500, "failed"), answer(502, PAGE), b""]
+)
+def test_a_cut_while_attaching_is_asked_again(place: Place, fake: Make, cut: bytes) -> None:
+    coordinator = fake(ACCEPTED, cut, cut, upgraded(ending(7)))
+
+    done = place.run(place.install(url=coordinator.url), *HERE)
+
+    assert (done.returncode, done.stderr) == (7, b"")
+    assert [head.split()[0] for head, _ in coordinator.asked] == ["POST", "GET", "GET", "GET"]

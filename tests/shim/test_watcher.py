@@ -6,19 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shim.watcher import is_stopped
 from tests.farm import until
+from tests.shim.conftest import Fake, answer, problem
 
 PARENT = """\
 import os, sys, time
 from app.wire.keyfile import Key
 from shim import watcher
 from shim.config import Config
-child = watcher.start(Config(["http://127.0.0.1:9"], Key("k", bytes(32), b""), {}, "", "live"), "0" * 26)
+urls, watcher.CANCEL_SECONDS = sys.argv[1].split(), 2.0
+child = watcher.start(Config(urls, Key("k", bytes(32), b""), {}, "", "live"), "0" * 26)
 print(child, flush=True)
 sys.stdin.read()
 watcher.end(child)
@@ -45,10 +48,13 @@ def test_a_line_of_proc_says_whether_a_process_is_stopped(stat: bytes, stopped: 
     assert is_stopped(stat) is stopped
 
 
-def parent() -> tuple[subprocess.Popen[bytes], int]:
-    """A process that is watched, and its watcher, which nobody answers."""
+def parent(urls: str = "http://127.0.0.1:9") -> tuple[subprocess.Popen[bytes], int]:
+    """A process that is watched, and its watcher, which nobody answers unless somebody is named."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", PARENT, urls],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert process.stdout
     return process, int(process.stdout.readline())
@@ -57,7 +63,7 @@ def parent() -> tuple[subprocess.Popen[bytes], int]:
 def test_it_is_ended_and_waited_for() -> None:
     process, watcher = parent()
 
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=20)
 
     assert out == b"ended\n"
     assert not Path(f"/proc/{watcher}").exists()
@@ -70,9 +76,31 @@ def test_it_ends_when_its_whole_session_is_killed(stopped: bool) -> None:
         os.killpg(process.pid, signal.SIGSTOP)
         until(lambda: " T " in Path(f"/proc/{process.pid}/stat").read_text())
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=20)
 
-    until(lambda: not Path(f"/proc/{watcher}").exists(), within=3)
+    until(lambda: not Path(f"/proc/{watcher}").exists(), within=20)
+
+
+@pytest.mark.parametrize("status", [200, 202, 404, 409])
+def test_the_job_of_a_caller_that_was_killed_is_cancelled(fake: Callable[..., Fake], status: int) -> None:
+    away, coordinator = fake(b""), fake(problem(503, "going away", name="leaving"), answer(status, {}))
+    process, watcher = parent(f"http://127.0.0.1:9 {away.url} {coordinator.url}")
+    until(lambda: os.getsid(watcher) == watcher)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=20)
+
+    until(lambda: not Path(f"/proc/{watcher}").exists(), within=20)
+    heads = [head.partition("\r\n")[0] for head, _ in coordinator.asked]
+    assert heads == [f"POST /v1/jobs/{'0' * 26}/cancel HTTP/1.1"] * 2  # until somebody has heard it
+
+
+def test_a_caller_that_ends_by_itself_cancels_nothing(fake: Callable[..., Fake]) -> None:
+    coordinator = fake(answer(200, {}))
+    process, _ = parent(coordinator.url)
+
+    process.communicate(timeout=20)
+
+    assert coordinator.asked == []
 
 
 def test_it_is_in_nobodys_way() -> None:
@@ -82,7 +110,7 @@ def test_it_is_in_nobodys_way() -> None:
 
     held = until(lambda: _only_null(watcher))
     assert len(held) == 4  # three times nothing, and what it looks at
-    process.communicate(timeout=10)
+    process.communicate(timeout=20)
 
 
 def _only_null(pid: int) -> list[str]:

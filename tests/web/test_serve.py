@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import fcntl
 import socket
-import struct
 import sys
 import termios
 import time
@@ -22,8 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.web import serve
-
-SO_ATTACH_FILTER = 26
+from app.web.leaving import Leaving
+from tests.cutter import vanish
 
 
 class Ends(asyncio.Protocol):
@@ -73,13 +71,6 @@ async def is_ended(end: Ends, within: float) -> bool:
         serve.end_silent([None, end.transport])
         await asyncio.sleep(0.02)
     return end.lost.is_set()
-
-
-def vanish(caller: socket.socket) -> None:
-    """From now on its kernel hears nothing and says nothing, as if its host had lost power."""
-    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: accept 0 bytes of it
-    program = struct.pack("HP", 1, ctypes.addressof(nothing))
-    caller.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def waiting(caller: socket.socket) -> int:
@@ -142,7 +133,7 @@ def test_a_server_looks_for_hosts_that_have_vanished(
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, timeout_keep_alive=60, timeout_graceful_shutdown=1
     )
-    server, listener = serve.Server(config, app), serve.listen("127.0.0.1", 0)
+    server, listener = serve.Server(config, Leaving()), serve.listen("127.0.0.1", 0)
     known = server.server_state.connections
 
     async def until(condition: Callable[[], bool]) -> None:

@@ -53,7 +53,7 @@ def told(done: subprocess.CompletedProcess[bytes]) -> tuple[int, bytes, bytes]:
 
 def jobs(farm: Farm) -> int:
     """How many jobs there have been."""
-    return len(farm.json("jobs", "--limit", "200")["jobs"])
+    return len(farm.jobs())
 
 
 def cache(farm: Farm) -> Path:
@@ -196,4 +196,4 @@ def test_calls_go_to_workers_with_the_label_and_so_do_their_answers(own_farm: Fa
 
     assert [done.stdout[:19] for done in said] == [b"ffmpeg version 99.9"] * 2
     assert jobs(own_farm) == 1
-    assert own_farm.json("jobs")["jobs"][0]["worker"] == "gpu"
+    assert own_farm.jobs()[0]["worker"] == "gpu"

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from app.state.store import Store
+from app.wire.messages import FALLBACKS
 from tests.farm import Farm, until
 from tests.whole.tools import ffmpegs, shim
 
@@ -65,17 +66,22 @@ def watched(farm: Farm, marker: str, seconds: float = 4) -> tuple[subprocess.Pop
 
 def newest(farm: Farm) -> dict[str, Any]:
     """The job that was submitted last."""
-    job: dict[str, Any] = farm.json("jobs", "--limit", "1")["jobs"][0]
-    return job
+    return farm.jobs()[0]
 
 
-@pytest.fixture
-def busy(own_farm: Farm) -> Farm:
-    """A farm whose slots are all taken for a minute."""
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A farm whose slots are all taken."""
+    with Farm.start(tmp_path_factory.mktemp("busy")) as started:
+        occupy(started, "busy")
+        yield started
+
+
+def occupy(farm: Farm, marker: str) -> None:
+    """Takes all slots of a farm, for longer than any test lasts."""
     for number in range(2):
-        shim(own_farm, *film(f"busy-{number}", 60))
-    until(lambda: len(ffmpegs(f"{TITLE}busy-")) == 2)
-    return own_farm
+        shim(farm, *film(f"{marker}-{number}", 1000))
+    until(lambda: len(ffmpegs(f"{TITLE}{marker}-")) == 2)
 
 
 # Stopped and continued
@@ -409,7 +415,7 @@ def test_a_call_that_no_worker_takes_runs_here_with_all_its_input(busy: Farm, si
 
     assert (call.returncode, out, err) == (0, pictures + later, b"")
     assert (newest(busy)["state"], newest(busy)["reason"]) == ("cancelled", "its caller ran it itself")
-    (told,) = busy.json("fallbacks")["fallbacks"]
+    told = busy.ask(FALLBACKS)["fallbacks"][0]
     assert (told["binary"], told["client"], told["count"]) == ("ffmpeg", "cli", 1)
     assert told["reason"] == "no worker was free within 1 s"
 
@@ -444,13 +450,14 @@ def test_input_that_has_ended_is_there_again(busy: Farm, kind: str, tmp_path: Pa
     assert out == pictures if kind != "nothing" else len(out) == 3 * 256
 
 
-def test_a_call_told_never_to_give_up_waits(busy: Farm) -> None:
-    call = shim(busy, "-version", env={**busy.environ, "FFGRID_WAIT": "never"})
-    other = shim(busy, "-version", env={**busy.environ, "FFGRID_WAIT": "0.5"})
+def test_a_call_told_never_to_give_up_waits(own_farm: Farm) -> None:
+    occupy(own_farm, "never")
+    call = shim(own_farm, "-version", env={**own_farm.environ, "FFGRID_WAIT": "never"})
+    other = shim(own_farm, "-version", env={**own_farm.environ, "FFGRID_WAIT": "0.5"})
 
     assert other.wait(20) == 0  # it ran here, and the first one still waits
     assert call.poll() is None
-    os.kill(ffmpegs(f"{TITLE}busy-")[0], signal.SIGKILL)
+    os.kill(ffmpegs(f"{TITLE}never-")[0], signal.SIGKILL)
     assert call.wait(20) == 0
 
 
@@ -479,7 +486,7 @@ def test_what_only_this_host_can_do_is_done_here_and_told(
 ) -> None:
     shim(own_farm, *args, env={**own_farm.environ, **env}).wait(20)
 
-    assert own_farm.json("jobs")["jobs"] == []
+    assert own_farm.jobs() == []
     assert [one["reason"] for one in own_farm.json("fallbacks")["fallbacks"]] == [reason]
 
 

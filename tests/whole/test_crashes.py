@@ -131,7 +131,7 @@ def test_a_killed_callers_ffmpeg_is_ended(each_farm: Farm) -> None:
 
     until(lambda: not ffmpegs(f"{TITLE}killed"), within=5)
 
-    until(lambda: each_farm.json("jobs")["jobs"][0]["state"] == "cancelled", within=5)
+    until(lambda: each_farm.jobs()[0]["state"] == "cancelled", within=5)
 
 
 def test_a_caller_that_is_told_to_end_while_it_waits_for_a_worker_ends_by_that_signal(
@@ -140,12 +140,12 @@ def test_a_caller_that_is_told_to_end_while_it_waits_for_a_worker_ends_by_that_s
     busy = [endless(each_farm, "busy") for _ in range(2)]  # both slots
     until(lambda: len(ffmpegs(f"{TITLE}busy")) == 2)
     waiting = endless(each_farm, "waiting")
-    until(lambda: each_farm.json("jobs")["jobs"][0]["state"] == "queued")
+    until(lambda: each_farm.jobs()[0]["state"] == "queued")
 
     waiting.send_signal(signal.SIGTERM)
 
     assert waiting.wait(timeout=20) == -signal.SIGTERM
-    assert each_farm.json("jobs")["jobs"][0]["state"] == "cancelled"
+    until(lambda: each_farm.jobs()[0]["state"] == "cancelled")
     assert all(call.poll() is None for call in busy)
 
 
@@ -175,7 +175,7 @@ def test_a_drained_worker_finishes_its_job_and_takes_no_other(any_farm: Farm) ->
     job, result = begin_slow_job(any_farm, "drained.mkv", seconds=5)
     worker = any_farm.workers[0]
     worker.signal(signal.SIGTERM)
-    until(lambda: all(one["draining"] for one in any_farm.json("workers")["workers"]))
+    until(lambda: all(one["draining"] for one in any_farm.known_workers()))
 
     later = any_farm.ffgrid("submit", "--", "ffprobe", "nothing.mkv")
 
@@ -190,7 +190,7 @@ def test_a_second_signal_hands_the_job_back_uncharged(any_farm: Farm) -> None:
     job, result = begin_slow_job(any_farm, "handed.mkv")
     worker = any_farm.workers[0]
     worker.signal(signal.SIGTERM)
-    until(lambda: any_farm.json("workers")["workers"][0]["draining"])  # two signals at once would be one
+    until(lambda: any_farm.known_workers()[0]["draining"])  # two signals at once would be one
     worker.signal(signal.SIGTERM)
     assert worker.process.wait(timeout=20) == 0
 

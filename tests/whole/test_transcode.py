@@ -73,7 +73,7 @@ def test_what_the_coordinator_stores_names_no_directory_of_a_worker(each_farm: F
     film = source(each_farm)
     done = each_farm.ffgrid("submit", "--wait", "--", "ffprobe", "-v", "error", film)
 
-    job = each_farm.json("jobs")["jobs"][0]
+    job = each_farm.jobs()[0]
 
     assert done.returncode == 0
     assert job["command"] == "ffprobe -v error '{Media}/in put.mkv'"

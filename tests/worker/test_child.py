@@ -297,7 +297,7 @@ async def test_it_is_killed_with_everything_it_has_started(guard: Guard) -> None
     child.kill()
 
     assert await ended(child) == -signal.SIGKILL
-    until(lambda: not any(map(is_alive, started)), within=5)
+    until(lambda: not any(map(is_alive, started)), within=20)
 
 
 async def test_what_it_has_left_behind_is_killed_too(guard: Guard) -> None:
@@ -307,7 +307,7 @@ async def test_what_it_has_left_behind_is_killed_too(guard: Guard) -> None:
     try:
         child.kill()
 
-        until(lambda: not is_alive(started), within=2)
+        until(lambda: not is_alive(started), within=20)
     finally:
         child.close()
         if is_alive(started):
@@ -328,7 +328,7 @@ def test_it_ends_when_its_worker_is_killed_though_nobody_guards_it() -> None:
     parent.kill()
     parent.communicate()
 
-    until(lambda: not is_alive(pid), within=5)
+    until(lambda: not is_alive(pid), within=20)
 
 
 async def test_fifty_leave_no_descriptor_open(guard: Guard, tmp_path: Path) -> None:

@@ -192,4 +192,4 @@ def test_it_ends_with_its_worker(user: tuple[int, ...]) -> None:
     parent.kill()
     parent.communicate()
 
-    until(lambda: not is_running(pid, "sleep"), within=5)
+    until(lambda: not is_running(pid, "sleep"), within=20)

@@ -98,15 +98,15 @@ def test_what_is_guarded_ends_when_its_parent_is_killed(worker: Worker) -> None:
 
     worker.process.kill()
 
-    until(lambda: all_dead(*worker.children), within=5)
-    until(lambda: all_dead(worker.guard), within=5)
+    until(lambda: all_dead(*worker.children), within=20)
+    until(lambda: all_dead(worker.guard), within=20)
 
 
 def test_what_is_forgotten_lives_on(worker: Worker) -> None:
     worker.tell("forget")
     worker.process.kill()
 
-    until(lambda: all_dead(worker.children[1], worker.guard), within=5)
+    until(lambda: all_dead(worker.children[1], worker.guard), within=20)
     assert is_alive(worker.children[0])
 
 
@@ -114,13 +114,13 @@ def test_the_signal_may_be_a_gentler_one(worker: Worker) -> None:
     worker.tell("gentle")
     worker.process.kill()
 
-    until(lambda: all_dead(*worker.children), within=5)
+    until(lambda: all_dead(*worker.children), within=20)
 
 
 def test_a_guard_that_is_closed_ends_what_it_guards(worker: Worker) -> None:
     worker.tell("close")
 
-    until(lambda: all_dead(*worker.children, worker.guard), within=5)
+    until(lambda: all_dead(*worker.children, worker.guard), within=20)
     assert worker.process.poll() is None
 
 
@@ -165,7 +165,7 @@ def test_no_signal_of_a_terminal_or_a_supervisor_ends_it(worker: Worker, number:
     worker.process.kill()
 
     assert worker.guard == guard
-    until(lambda: all_dead(worker.children[1]), within=5)
+    until(lambda: all_dead(worker.children[1]), within=20)
 
 
 def ignores(pid: int, number: signal.Signals) -> bool:
@@ -192,7 +192,7 @@ def test_a_guard_that_has_died_is_replaced_and_learns_the_groups_again(worker: W
     worker.process.kill()
 
     guarded = worker.children[1:] if word == "forget" else worker.children
-    until(lambda: all_dead(*guarded), within=5)
+    until(lambda: all_dead(*guarded), within=20)
 
 
 def test_a_guard_that_keeps_dying_is_replaced_each_time(worker: Worker) -> None:
@@ -240,7 +240,7 @@ def test_a_parent_that_was_frozen_knows_it(guard: Guard, monkeypatch: pytest.Mon
     guard.tick()
     monkeypatch.setattr(module, "SILENCE", 0.05)
 
-    until(lambda: guard.has_struck(began), within=5)
+    until(lambda: guard.has_struck(began), within=20)
     guard.tick()
 
     assert guard.has_struck(began)

@@ -11,7 +11,7 @@ import pytest
 from app.state.lifecycle import ENDINGS
 from app.wire.attach import Exit
 from app.wire.messages import CAUSES
-from worker.outcome import Outcome, no_file, of_status, overdue, refused, stuck
+from worker.outcome import Outcome, lacks_room, no_file, no_room, of_status, overdue, refused, stuck
 
 TABLE = [
     # status, cancelled -> event, exit, signal, reason, cause
@@ -73,7 +73,9 @@ def test_a_kill_when_memory_was_short_is_the_kernels() -> None:
 )
 def test_a_full_disk_is_told_from_what_was_printed(said: bytes) -> None:
     assert of_status(1, False, said).cause == "disk_full"
-    assert of_status(0, False, said).cause == ""
+    assert of_status(0, False, said).cause == ""  # a caller gets what ffmpeg says
+    assert lacks_room(said)
+    assert no_room(0).cause == "disk_full"
 
 
 @pytest.mark.parametrize(

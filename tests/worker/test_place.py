@@ -44,7 +44,7 @@ def places(machine: Machine, mode: str) -> Iterator[Places]:
 
 
 def spec(**view: Any) -> dict[str, Any]:
-    return {"view": view}
+    return {"view": view, "args": [], "cwd": None}
 
 
 async def printed(found: Place, *command: str) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 from redis.exceptions import ConnectionError
 
+from app.state.connect import stop
 from app.state.leases import Lease
 from app.state.output import Entry, Output
 from app.state.store import Store
 from app.wire import attach
 from app.wire.attach import EXIT, STDERR, STDOUT, TAKEN, WINDOW_BYTES, Exit
 from worker import report
-from worker.report import FLUSH_BYTES, KEPT_ENTRIES, LOG_ENTRY_BYTES, Caller, Log
+from worker.report import FLOOD_BYTES, FLUSH_BYTES, KEPT_ENTRIES, LOG_ENTRY_BYTES, Caller, Log
 
 LEASE = Lease("01M7ZSCJGFM87A34V23JR094QD", "token", 2, b"")
 CHUNK = bytes(attach.CHUNK)
@@ -24,7 +25,7 @@ FULL = WINDOW_BYTES // len(CHUNK)  # chunks in a window
 
 
 class Recorder(Output):
-    """Remembers what is stored. `away` says how many of the next commands fail."""
+    """Remembers what is stored. `away` says how many of the next commands fail; it `hangs` until that is set."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes, bytes]] = []
@@ -32,6 +33,7 @@ class Recorder(Output):
         self.calls = 0
         self.freed = 0
         self.away = 0
+        self.hangs: asyncio.Event | None = None
 
     async def log(
         self, job_id: str, attempt: int, serial: int, batches: Iterable[tuple[bytes, bytes]]
@@ -52,6 +54,8 @@ class Recorder(Output):
     async def _answer(self) -> None:
         self.calls += 1
         await asyncio.sleep(0)
+        if self.hangs:
+            await self.hangs.wait()
         if self.away > 0:
             self.away -= 1
             raise ConnectionError("away")
@@ -106,12 +110,57 @@ async def test_many_small_writes_are_one_entry(output: Recorder) -> None:
     assert output.entries == [(1, STDERR, b"".join(b"line %02d\n" % number for number in range(100)))]
 
 
-async def test_a_full_batch_is_stored_at_once(output: Recorder) -> None:
+async def test_a_full_batch_of_stdout_is_stored_at_once(output: Recorder) -> None:
     log = Log(output, LEASE)
-    await log.write(STDERR, b"x" * FLUSH_BYTES)
+    await log.write(STDOUT, b"x" * FLUSH_BYTES)
 
-    assert output.logged() == b"x" * FLUSH_BYTES
+    assert output.logged(STDOUT) == b"x" * FLUSH_BYTES
     await log.close()
+
+
+async def test_what_is_said_on_stderr_does_not_wait_for_redis(output: Recorder) -> None:
+    log, output.hangs = Log(output, LEASE), asyncio.Event()
+    for number in range(3 * FLOOD_BYTES // 1000):
+        await log.write(STDERR, b"%03d\n" % (number % 1000) * 250)
+    await until(lambda: output.calls)
+    output.hangs.set()
+    await log.close()
+
+    stored, last = output.logged(), number % 1000
+    assert FLOOD_BYTES - 1000 < len(stored) <= FLOOD_BYTES
+    assert stored.endswith(b"%03d\n" % last)
+
+
+async def test_what_a_flood_has_washed_away_is_a_gap_in_the_numbers(output: Recorder) -> None:
+    log = Log(output, LEASE)
+    await log.write(STDERR, b"head\n")
+    await until(lambda: output.entries)
+    for _ in range(3):
+        await log.write(STDERR, b"x" * FLOOD_BYTES)
+    await log.close()
+
+    serials = [serial for serial, _, _ in output.entries]
+    whole = FLOOD_BYTES // LOG_ENTRY_BYTES
+    assert serials == [1, *range(2 + 2 * whole, 2 + 3 * whole)]
+    assert output.logged() == b"head\n" + b"x" * FLOOD_BYTES
+
+
+async def test_a_flood_keeps_nobody_from_working(output: Recorder) -> None:
+    log, turns = Log(output, LEASE), 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(work())
+    for _ in range(100):
+        await log.write(STDERR, b"x" * FLUSH_BYTES)
+    await stop(working)
+    await log.close()
+
+    assert turns >= 100
 
 
 async def test_two_streams_keep_their_order(output: Recorder) -> None:
@@ -171,12 +220,12 @@ async def test_what_could_not_be_stored_is_stored_later(output: Recorder) -> Non
     output.away = 2
     for number in range(3):
         try:
-            await log.write(STDERR, b"%d" % number * FLUSH_BYTES)
+            await log.write(STDOUT, b"%d" % number * FLUSH_BYTES)
         except ConnectionError:
             continue
     await log.close()
 
-    assert output.logged() == b"0" * FLUSH_BYTES + b"1" * FLUSH_BYTES + b"2" * FLUSH_BYTES
+    assert output.logged(STDOUT) == b"0" * FLUSH_BYTES + b"1" * FLUSH_BYTES + b"2" * FLUSH_BYTES
     assert [serial for serial, _, _ in output.entries] == list(range(1, len(output.entries) + 1))
 
 

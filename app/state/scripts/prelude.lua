@@ -60,6 +60,7 @@ local function move(id, event, fields)
     redis.call("HSET", key, "finished", text(at))
     redis.call("ZREM", K.callers, id)
     redis.call("ZREM", K.due, id)
+    redis.call("ZADD", K.litter, "XX", text(at), id) -- no attempt comes that would look after what earlier ones left
   end
   redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", event, "state", rule.to,
     "worker", job[2] or "", "attempt", job[3] or "0")

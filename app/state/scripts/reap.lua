@@ -56,6 +56,15 @@ local function look(stream, entry)
   end
 end
 
+-- After a clock was set back, what was heard lies in the future and would not be silent for as long: all of it
+-- was heard just now.
+local function hear(stream)
+  local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1000)
+  for _, entry in ipairs(pending.err and {} or pending) do
+    redis.call("XCLAIM", stream, K.group, entry[2], 0, entry[1], "IDLE", 0, "JUSTID")
+  end
+end
+
 local function look_through(stream)
   local cursor = redis.call("HGET", KEYS[1], stream) or "0-0"
   local silent = redis.pcall("XAUTOCLAIM", stream, K.group, K.reaper_name, ARGV[1], cursor, "COUNT", 100, "JUSTID")
@@ -69,11 +78,10 @@ local function look_through(stream)
   end
 end
 
-if at >= grace then
-  for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
-    for _, lane in ipairs(LANES) do
-      look_through(K.queue .. cls .. ":" .. lane)
-    end
+local each = gap < 0 and hear or at >= grace and look_through
+for _, cls in ipairs(each and redis.call("HKEYS", K.classes) or {}) do
+  for _, lane in ipairs(LANES) do
+    each(K.queue .. cls .. ":" .. lane)
   end
 end
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", K.due, "-inf", at, "LIMIT", 0, 100)) do

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from app.wire.messages import FALLBACKS
 from tests.farm import until
 from tests.whole.conformance.harness import (
     ANYWHERE,
@@ -425,8 +426,7 @@ def test_e62_what_ran_on_its_own_host_is_counted_where_people_see_it(pair: Pair,
     assert pair.alone(case, LOCAL).status == 0
 
     def told() -> str:
-        done = pair.farm.ffgrid("fallbacks", "--json")
-        return done.stdout if done.returncode == 0 else ""
+        return str(pair.farm.ask(FALLBACKS))
 
     assert str(tmp_path) in until(told, within=20)
 
