@@ -30,8 +30,6 @@ BACKWARDS_EVERY = 8  # each so many claims the lanes are walked from the lowest,
 # A worker that has heard nothing for so long ends what another may soon redo (see PROOF_MS).
 FENCE_SECONDS = PROOF_MS / 1000 - 5.0
 RETRY = 0.5  # seconds before Redis is asked again
-# It goes on while the host sleeps, where the system has such a clock.
-CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 log = logging.getLogger("ffgrid.worker")
 
@@ -69,7 +67,6 @@ class Loop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._classes: list[str] = []
         self._claims = 0
-        self._heard = time.clock_gettime(CLOCK)  # when the last heartbeat that was answered was sent
         self._waiting = False  # in a blocking read ...
         self._full = False  # ... that looks at the inbox only, because no slot was free
         self._draining = False
@@ -216,7 +213,7 @@ class Loop:
         """Apart from the heartbeat, which may have to wait for Redis."""
         while True:
             self._guard.tick()
-            if time.clock_gettime(CLOCK) - self._heard > FENCE_SECONDS:
+            if self._leases.silent() > FENCE_SECONDS:
                 for run in self._runs.values():
                     run.fence()
             await asyncio.sleep(BEAT)
@@ -230,11 +227,10 @@ class Loop:
             await asyncio.sleep(BEAT)
 
     async def _beat(self) -> None:
-        sent, asked = time.clock_gettime(CLOCK), time.monotonic()
+        asked = time.monotonic()
         held = {job_id: run.lease.token for job_id, run in self._runs.items()}
         busy, classes = len(self._runs) + len(self._stuck), [] if self._draining else self._classes
         beat = await self._leases.beat(busy, classes, held)
-        self._heard = sent
         if beat.standing == "replaced":
             raise Replaced(f"another process is the worker {self._leases.worker!r} now")
         if beat.standing == "unknown":

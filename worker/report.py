@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from app.state.connect import FULL, UNREACHABLE, RedisError, stop
+from app.state.connect import FULL, UNREACHABLE, ConnectionError, RedisError, stop
 from app.state.leases import Lease
 from app.state.output import Output
+from app.state.workers import LEASE_MS
 from app.wire import attach
 
 FLUSH_SECONDS = 0.1
@@ -28,9 +29,12 @@ class Log:
     stderr never waits for Redis: a job that prints more than a log can take goes on, and readers are told of a gap.
     """
 
-    def __init__(self, output: Output, lease: Lease) -> None:
+    def __init__(self, output: Output, lease: Lease, silent: Callable[[], float] = lambda: 0.0) -> None:
+        """`silent`: for how many seconds nobody has heard of this worker. Above a lease it says nothing itself."""
         self._output = output
         self._lease = lease
+        self._silent = silent
+        self._is_lost = False
         self._parts: deque[tuple[bytes, bytes]] = deque()
         self._size = 0
         self._dropped = 0  # bytes since the last entry
@@ -55,11 +59,13 @@ class Log:
         """Stores what has been collected. While Redis is away it is kept, the newest part of it."""
         async with self._lock:
             batches, self._parts, self._size = _joined(self._parts), deque(), 0
-            if not batches:
+            if not batches or self._is_lost:
                 return
             self._serial += -(-self._dropped // LOG_ENTRY_BYTES)
             self._dropped = 0
             try:
+                if self._silent() * 1000 > LEASE_MS:
+                    raise ConnectionError("the job may be another worker's now")
                 await self._output.log(self._lease.id, self._lease.attempt, self._serial, batches)
             except UNREACHABLE:
                 dropped = batches[:-KEPT_ENTRIES]
@@ -67,6 +73,10 @@ class Log:
                 self._parts.extendleft(reversed(batches[-KEPT_ENTRIES:]))
                 raise
             self._serial += len(batches)
+
+    def lose(self) -> None:
+        """The job is another worker's: nothing more is stored."""
+        self._is_lost = True
 
     def _drop(self) -> None:
         """Forgets the oldest of a flood."""

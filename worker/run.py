@@ -68,7 +68,7 @@ class Run:
         self._places = places
         self._guard = guard
         self._mark = mark
-        self._log = Log(output, lease)
+        self._log = Log(output, lease, leases.silent)
         self._caller: Caller | None = None
         self._called = asyncio.Event()  # its caller has come
         self._child: Child | None = None
@@ -91,6 +91,8 @@ class Run:
             return
         self._stopping = how
         self._stopped.set()
+        if how == "lost":
+            self._log.lose()
         if self._child and how == "cancel":
             self._child.signal_group(signal.SIGCONT)
             self._child.signal(signal.SIGTERM)
@@ -275,9 +277,9 @@ class Run:
 
     async def _say(self, ended: Outcome) -> None:
         """Tells the queue, however long Redis takes to answer. Raises LeaseLost."""
-        if self._stopping == "lost":
-            raise LeaseLost
         while True:
+            if self._stopping == "lost":
+                raise LeaseLost
             try:
                 await self._close_log()
                 if self._stopping == "release":

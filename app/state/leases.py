@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from app.state.workers import PROOF_MS
 from app.wire.messages import LANES
 
 TIDY_MS = 30_000  # what a worker has to look after the files of jobs
+
+# It goes on while the host sleeps, where the system has such a clock.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,13 @@ class Leases:
         self._keys = keys
         self._scripts = scripts
         self._inbox = keys.inbox(worker)
+        self._heard = time.clock_gettime(CLOCK)  # when the last heartbeat that was answered was sent
         self.worker = worker
         self.boot = boot
+
+    def silent(self) -> float:
+        """For how many seconds nobody can have heard of this worker. Above a lease, its jobs may be others' now."""
+        return time.clock_gettime(CLOCK) - self._heard
 
     def streams(self, classes: Sequence[str]) -> list[str]:
         """The streams of these classes, the most urgent lane first."""
@@ -122,11 +131,13 @@ class Leases:
 
     async def beat(self, busy: int, classes: Sequence[str], held: Mapping[str, str]) -> Beat:
         """Says that this worker is alive and still runs the jobs `held` (id -> token)."""
+        sent = time.clock_gettime(CLOCK)
         pairs = [word for pair in held.items() for word in pair]
         arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
         standing, lost, cancelled, draining, paused, litter = await self._scripts.run(
             "beat", [self._keys.worker(self.worker)], arguments
         )
+        self._heard = sent
         asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
         return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused), bool(litter))
 

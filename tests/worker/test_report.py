@@ -14,6 +14,7 @@ from app.state.connect import stop
 from app.state.leases import Lease
 from app.state.output import Entry, Output
 from app.state.store import Store
+from app.state.workers import LEASE_MS
 from app.wire import attach
 from app.wire.attach import EXIT, STDERR, STDOUT, TAKEN, WINDOW_BYTES, Exit
 from worker import report
@@ -258,6 +259,30 @@ async def test_of_a_long_outage_the_newest_is_kept_and_the_gap_is_numbered(outpu
     assert serials[0] > 300
     assert serials == list(range(serials[0], serials[0] + len(serials)))
     assert output.entries[-1][2] == b"0399" * 2000
+
+
+async def test_who_was_not_heard_of_for_a_lease_stores_nothing_until_he_is(output: Recorder) -> None:
+    silent = LEASE_MS / 1000 + 0.1
+    log = Log(output, LEASE, lambda: silent)
+    await log.write(STDERR, b"late words\n")
+    with pytest.raises(ConnectionError):
+        await log.close()
+    assert output.calls == 0
+
+    silent = 0.5
+    await log.close()
+
+    assert output.logged() == b"late words\n"
+
+
+async def test_of_a_job_that_is_anothers_nothing_more_is_stored(output: Recorder) -> None:
+    log = Log(output, LEASE)
+    await log.write(STDERR, b"late words\n")
+    log.lose()
+    await log.write(STDERR, b"and later ones\n")
+    await log.close()
+
+    assert output.calls == 0
 
 
 async def test_an_error_at_the_end_reaches_who_closes(output: Recorder) -> None:
