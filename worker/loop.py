@@ -8,10 +8,12 @@ claim (lanes in order)  --nothing-->  block on the streams and the inbox  --hint
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 from app.guard import Guard
 from app.state.connect import UNREACHABLE, RedisError, stop
@@ -62,6 +64,8 @@ class Loop:
         self._guard = guard
         self._mark = leftovers.mark(leases.worker, leases.boot, seal.identity)
         self._tidier = Tidier(leases, seal, machine)
+        self._mounts = places.mounts
+        self._silent = self._mounts.silent  # what the registry was told of them
         self._runs: dict[str, Run] = {}
         self._stuck: set[asyncio.Task[int]] = set()  # processes that do not end; each keeps its slot
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,6 +83,7 @@ class Loop:
         await self._workers.register(self._leases.worker, self._leases.boot, self._about, take_over=dead)
         await self._look_at_classes()
         ticking = asyncio.create_task(self._tick_for_ever())
+        looking = asyncio.create_task(self._mounts.watch())
         beating = asyncio.create_task(self._beat_for_ever())
         taking = asyncio.create_task(self._take_until_drained())
         try:
@@ -87,7 +92,7 @@ class Loop:
                 self._stop_all("lost")
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
-            await stop(ticking, beating, taking)
+            await stop(ticking, looking, beating, taking)
         await self._leave()
         for task in (beating, taking):
             if not task.cancelled():
@@ -192,8 +197,21 @@ class Loop:
         if run.stuck:
             log.error("job %s: its process does not end; its slot is lost until it does", run.lease.id)
             self._stuck.add(run.stuck)
-            run.stuck.add_done_callback(self._stuck.discard)
+            run.stuck.add_done_callback(functools.partial(self._let_go, run.lease.id))
         if self._waiting and (self._full or self._draining):
+            await self._nudge()
+
+    def _let_go(self, job_id: str, ended: asyncio.Task[int]) -> None:
+        """A process that hung has ended at last, and may have made files until then."""
+        self._stuck.discard(ended)
+        if not ended.cancelled():
+            log.warning("job %s: its process has ended, its slot is free again", job_id)
+            self._in_background(self._look_after(job_id))
+
+    async def _look_after(self, job_id: str) -> None:
+        with suppress(RedisError):
+            await self._leases.litter(job_id)
+        if self._waiting and self._full:
             await self._nudge()
 
     async def _announce_drain(self) -> None:
@@ -222,6 +240,7 @@ class Loop:
         while True:
             try:
                 await self._beat()
+                await self._tell_of_roots()
             except UNREACHABLE as error:
                 log.debug("no heartbeat: %s", error)
             await asyncio.sleep(BEAT)
@@ -249,6 +268,16 @@ class Loop:
         for job_id in held:
             if run := self._runs.get(job_id):
                 run.pause(job_id in beat.paused, as_of=asked)
+
+    async def _tell_of_roots(self) -> None:
+        """What needs a root that does not answer is not taken, and everybody can see why."""
+        silent = self._mounts.silent
+        if silent != self._silent:
+            roots = [name for name in self._machine.roots if name not in silent]
+            self._about = {**self._about, "roots": sorted(roots), "silent_roots": sorted(silent)}
+            await self._workers.register(self._leases.worker, self._leases.boot, self._about)
+            self._silent = silent
+            await self._look_at_classes()
 
     def _stop_all(self, how: str) -> None:
         for run in list(self._runs.values()):

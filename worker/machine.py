@@ -7,8 +7,8 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from glob import glob
 from hashlib import sha256
 from typing import Any
@@ -43,12 +43,6 @@ class Machine:
     slots: int
     labels: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, str] = field(default_factory=dict)
-
-    def without(self, names: Collection[str]) -> Machine:
-        """The same with these roots not there."""
-        if not names:
-            return self
-        return replace(self, roots={name: path for name, path in self.roots.items() if name not in names})
 
     def about(self, version: str) -> dict[str, Any]:
         """What the registry is told: names of roots, never their paths."""

@@ -6,14 +6,17 @@ A caller's window bounds how far the job may be ahead: a caller that stops readi
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from app.state.connect import FULL, UNREACHABLE, ConnectionError, RedisError, stop
-from app.state.leases import Lease
+from app.state.job import LeaseLost
+from app.state.leases import Lease, Leases
 from app.state.output import Output
 from app.state.workers import LEASE_MS
 from app.wire import attach
+from worker.outcome import Outcome
 
 FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 4096
@@ -21,6 +24,8 @@ LOG_ENTRY_BYTES = 16_384
 KEPT_ENTRIES = 64  # how many are kept while Redis is away
 FLOOD_BYTES = 512 << 10  # of stderr; what comes above that before it is stored is dropped, the oldest first
 RETRY = 0.2  # seconds before Redis is asked again
+
+log = logging.getLogger("ffgrid.worker")
 
 
 class Log:
@@ -156,6 +161,46 @@ class Caller:
                     return await self._output.send(self._id, self._number, kind, data)
                 except retried:
                     await asyncio.sleep(RETRY)
+
+
+class LastWord:
+    """How an attempt ends, told to the queue however long Redis takes to answer. `untidy`: it may leave files."""
+
+    def __init__(self, leases: Leases, lease: Lease, kept: Log, is_lost: Callable[[], bool]) -> None:
+        self._leases = leases
+        self._lease = lease
+        self._log = kept
+        self._is_lost = is_lost
+
+    async def finish(self, ended: Outcome, untidy: bool) -> None:
+        """It has ended like this. Raises LeaseLost."""
+        await self._say(
+            lambda: self._leases.finish(self._lease, ended.event, ended.fields(), ended.again), untidy
+        )
+
+    async def release(self, untidy: bool) -> None:
+        """The job goes back to its queue. Raises LeaseLost."""
+        await self._say(lambda: self._leases.release(self._lease), untidy)
+
+    async def _say(self, word: Callable[[], Awaitable[None]], untidy: bool) -> None:
+        while True:
+            if self._is_lost():
+                raise LeaseLost
+            try:
+                await self._close_log()
+                if untidy:
+                    await self._leases.litter(self._lease.id)
+                return await word()
+            except UNREACHABLE:
+                await asyncio.sleep(RETRY)
+
+    async def _close_log(self) -> None:
+        try:
+            await self._log.close()
+        except UNREACHABLE:
+            raise
+        except RedisError as error:  # a log is for people: a job does not fail for it
+            log.warning("job %s: the end of its log is lost (%s)", self._lease.id, error)
 
 
 def _joined(parts: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

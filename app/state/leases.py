@@ -6,12 +6,13 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ResponseError
 
-from app.state.connect import BLOCK, Connection
+from app.state.connect import BLOCK, FULL, Connection
 from app.state.job import LeaseLost
 from app.state.keys import GROUP, Keys
 from app.state.lifecycle import ENDINGS
@@ -180,6 +181,12 @@ class Leases:
         arguments = [PROOF_MS, TIDY_MS, len(looked_after), *looked_after, *classes]
         found = await self._scripts.run("tidy", [self._keys.litter], arguments)
         return [(job_id.decode(), sealed) for job_id, sealed in found]
+
+    async def litter(self, job_id: str) -> None:
+        """This job may leave files that nobody has removed: somebody looks for them once it has ended."""
+        seconds, _ = await self._redis.time()
+        with suppress(FULL):
+            await self._redis.zadd(self._keys.litter, {job_id: seconds * 1000})
 
     async def is_called(self, lease: Lease) -> bool:
         """Whether the caller of an attached job has come."""

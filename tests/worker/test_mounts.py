@@ -1,84 +1,75 @@
-"""Roots that answer and roots that hang, and who waits for them."""
+"""Roots that do not answer are known, and known again when they do."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from worker.aside import Hung
+from worker import mounts
 from worker.mounts import Mounts
 
-ROOTS = {"Movies": "/srv/movies", "Hung": "/srv/hung"}
 
+class Disk:
+    """Stands for `os.statvfs`: one path hangs as long as `answers` is not set."""
 
-class Host:
-    """Its file systems: those in `hangs` answer when `recovers` is set."""
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.answers = threading.Event()
+        self.asked = 0
 
-    def __init__(self) -> None:
-        self.hangs = {"/srv/hung"}
-        self.recovers = threading.Event()
-        self.looks: list[str] = []
-
-    def stat(self, path: str) -> None:
-        self.looks.append(path)
-        if path in self.hangs:
-            self.recovers.wait()
+    def statvfs(self, path: str) -> object:
+        if path == self.path:
+            self.asked += 1
+            self.answers.wait(60)
+        return os.stat(path)
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    made = Host()
-    monkeypatch.setattr(os, "stat", made.stat)
+async def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Disk]:
+    """A root that hangs, called "Films"; looks follow each other quickly."""
+    (tmp_path / "films").mkdir()
+    made = Disk(str(tmp_path / "films"))
+    monkeypatch.setattr(mounts, "os", made)
+    monkeypatch.setattr(mounts, "EVERY", 0.01)
+    monkeypatch.setattr(mounts, "PATIENCE", 0.1)
     yield made
-    made.recovers.set()
+    made.answers.set()
 
 
-async def test_roots_that_answer_are_all_there(host: Host) -> None:
-    host.hangs.clear()
-
-    assert await Mounts().hung(ROOTS, needed=ROOTS) == frozenset()
-
-
-async def test_a_root_that_hangs_is_left_out_for_who_does_not_need_it(host: Host) -> None:
-    mounts = Mounts(patience=0.2)
-
-    assert await mounts.hung(ROOTS, needed=["Movies"]) == {"Hung"}
+async def until_silent(watched: Mounts, *names: str) -> None:
+    async with asyncio.timeout(20):
+        while watched.silent != frozenset(names):  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)
 
 
-async def test_only_the_first_waits_for_a_root_that_it_does_not_need(host: Host) -> None:
-    mounts = Mounts(patience=1.0)
-    await mounts.hung(ROOTS, needed=["Movies"])
-    began = time.monotonic()
+async def test_a_root_is_silent_until_it_answers(disk: Disk, tmp_path: Path) -> None:
+    watched = Mounts({"Films": disk.path, "TV": str(tmp_path), "Gone": str(tmp_path / "gone")})
+    watching = asyncio.create_task(watched.watch())
 
-    for _ in range(20):
-        assert await mounts.hung(ROOTS, needed=["Movies"]) == {"Hung"}
+    await until_silent(watched, "Films")
+    await asyncio.sleep(0.3)
+    assert (watched.silent, disk.asked) == ({"Films"}, 1)  # it holds one thread, however long it takes
 
-    assert time.monotonic() - began < 1.0
-    assert host.looks.count("/srv/hung") == 1  # and no thread more is lost to it
-
-
-async def test_who_needs_it_is_told_which_it_is(host: Host) -> None:
-    with pytest.raises(Hung, match=r"the root 'Hung' does not answer \(waited 0\.2 s\)"):
-        await Mounts(patience=0.2).hung(ROOTS, needed=["Hung"])
+    disk.answers.set()
+    await until_silent(watched)
+    disk.answers.clear()
+    await until_silent(watched, "Films")
+    watching.cancel()
 
 
-async def test_a_root_that_answers_again_is_there_again(host: Host) -> None:
-    mounts = Mounts(patience=0.2)
-    await mounts.hung(ROOTS, needed=[])
-    host.recovers.set()
+async def test_a_root_that_is_not_there_has_answered(disk: Disk, tmp_path: Path) -> None:
+    disk.answers.set()
+    watched = Mounts({"Gone": str(tmp_path / "gone"), "Films": disk.path})
+    watching = asyncio.create_task(watched.watch())
 
-    for _ in range(500):
-        if not await mounts.hung(ROOTS, needed=[]):
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while disk.asked < 5:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)
 
-    assert await mounts.hung(ROOTS, needed=["Hung"]) == frozenset()
-
-
-async def test_a_directory_that_is_not_there_does_not_hang() -> None:
-    assert await Mounts().hung({"Gone": "/nowhere/at/all"}, needed=["Gone"]) == frozenset()
+    assert (watched.silent, watching.done()) == (frozenset(), False)
+    watching.cancel()
