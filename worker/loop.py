@@ -16,8 +16,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 from app.guard import Guard
-from app.state.connect import UNREACHABLE, RedisError, stop
-from app.state.leases import Delivery, Lease, Leases
+from app.state.connect import FULL, UNREACHABLE, RedisError, stop
+from app.state.leases import Lease, Leases
 from app.state.output import Output
 from app.state.requirements import missing
 from app.state.seal import Seal
@@ -70,6 +70,7 @@ class Loop:
         self._stuck: set[asyncio.Task[int]] = set()  # processes that do not end; each keeps its slot
         self._tasks: set[asyncio.Task[None]] = set()
         self._classes: list[str] = []
+        self._hints: list[tuple[str, str, str]] = []  # delivered, and not seen to yet: stream, entry, job
         self._claims = 0
         self._waiting = False  # in a blocking read ...
         self._full = False  # ... that looks at the inbox only, because no slot was free
@@ -125,9 +126,10 @@ class Loop:
     async def _take_until_drained(self) -> None:
         while self._runs or not self._draining:
             try:
+                await self._take_hints()  # those that an error has left
                 if not await self._claim():
                     await self._wait()
-            except UNREACHABLE as error:
+            except (*UNREACHABLE, FULL) as error:
                 log.warning("Redis cannot be reached (%s), trying again", error)
                 await asyncio.sleep(RETRY)
 
@@ -145,18 +147,22 @@ class Loop:
         self._waiting, self._full = True, not self._free
         delivery = await self._leases.wait(self._leases.streams(self._classes) if self._free else [])
         self._waiting = False
-        await self._take_hints(delivery)
+        self._hints += delivery.hints
         for message in delivery.messages:
             await self._obey(message)
+        await self._take_hints()
         if not delivery.hints and not delivery.messages:
             await self._look_at_classes()
 
-    async def _take_hints(self, delivery: Delivery) -> None:
-        for stream, entry, job_id in delivery.hints:
+    async def _take_hints(self) -> None:
+        """Starts what was delivered. A call without an answer is made again before anything else."""
+        while self._hints:
+            stream, entry, job_id = self._hints[0]
             if self._free < 1:
                 await self._leases.put_back(entry, job_id)
             elif lease := await self._leases.start(stream, entry, job_id):
                 self._start(lease)
+            del self._hints[0]
 
     async def _obey(self, message: dict[str, str]) -> None:
         asked, run = message.get("do"), self._runs.get(message.get("job", ""))

@@ -80,6 +80,9 @@ class Leases:
         self._heard = time.clock_gettime(CLOCK)  # when the last heartbeat that was answered was sent
         self.worker = worker
         self.boot = boot
+        # The tokens of calls that had no answer: of a claim, and of the starts of entries.
+        self._asked: list[str] = []
+        self._starting: dict[str, str] = {}
 
     def silent(self) -> float:
         """For how many seconds nobody can have heard of this worker. Above a lease, its jobs may be others' now."""
@@ -90,17 +93,27 @@ class Leases:
         return [self._keys.queue(cls, lane) for lane in LANES for cls in classes]
 
     async def claim(self, streams: Sequence[str], count: int) -> list[Lease]:
-        """Up to `count` queued jobs, taken in the order of the streams."""
+        """Up to `count` queued jobs, taken in the order of the streams.
+
+        After a call without an answer it asks with the same tokens, and gets what that call has taken.
+        """
         if not streams or count < 1:
             return []
-        tokens = [self._token() for _ in range(count)]
-        taken = await self._scripts.run("claim", list(streams), [self.worker, self.boot, *tokens])
+        self._asked += [self._token() for _ in range(count - len(self._asked))]
+        arguments = [self.worker, self.boot, *self._asked[:count]]
+        taken = await self._scripts.run("claim", list(streams), arguments)
+        self._asked = []
         return [_lease(row) for row in taken]
 
     async def start(self, stream: str, entry: str, job_id: str) -> Lease | None:
-        """The job that a hint points at, or None when there is nothing to do about it."""
-        arguments = [entry, job_id, self.worker, self.boot, self._token()]
+        """The job that a hint points at, or None when there is nothing to do about it.
+
+        After a call without an answer the same hint gives what that call has started.
+        """
+        token = self._starting.setdefault(entry, self._token())
+        arguments = [entry, job_id, self.worker, self.boot, token]
         row = await self._scripts.run("start", [stream], arguments)
+        del self._starting[entry]
         return _lease(row) if row else None
 
     async def wait(self, streams: Sequence[str]) -> Delivery:
@@ -123,6 +136,7 @@ class Leases:
 
     async def put_back(self, entry: str, job_id: str) -> None:
         """Hands back a hint that was delivered in excess."""
+        self._starting.pop(entry, None)
         await self._scripts.run("release", [self._keys.job(job_id)], [job_id, "", entry])
 
     async def release(self, lease: Lease) -> None:

@@ -135,9 +135,20 @@ async def test_a_held_job_whose_worker_died_is_lost_and_runs_again(
     assert (lease.attempt, (await scene.raw(job_id))["losses"]) == (2, "1")
 
 
+async def test_a_waiting_job_that_was_forgotten_gets_its_time_again(scene: Scene) -> None:
+    job_id = await job_in(scene, "waiting")
+    at = await scene.redis.zscore(scene.keys.due, job_id)
+    await scene.redis.delete(scene.keys.due)
+
+    assert await audit(scene, 2) == [job_id]
+
+    assert await scene.redis.zscore(scene.keys.due, job_id) == at
+
+
 async def test_a_waiting_job_without_a_time_is_tried_now(scene: Scene) -> None:
     job_id = await job_in(scene, "waiting")
     await scene.redis.delete(scene.keys.due)
+    await scene.redis.hdel(scene.keys.job(job_id), "due")
     assert await scene.tick() == {}
 
     assert await audit(scene, 2) == [job_id]

@@ -20,12 +20,12 @@ local function is_delivered(id, entry)
 end
 
 local function mend(id, state)
-  local job = redis.call("HMGET", K.job .. id, "state", "msg", "worker")
+  local job = redis.call("HMGET", K.job .. id, "state", "msg", "worker", "due")
   if job[1] ~= state then
     return
   elseif state == "waiting" then
     if not redis.call("ZSCORE", K.due, id) then
-      redis.call("ZADD", K.due, text(now()), id)
+      redis.call("ZADD", K.due, job[4] or text(now()), id)
       found[#found + 1] = id
     end
     return
