@@ -52,8 +52,8 @@ def _hang(scene: Scene, server: subprocess.Popen[bytes], watch: float) -> Iterat
     lost = sum(scene.job(job).attempt > 1 for job in running)
     yield none("R26", "... of the jobs that ran already, started again", lost)
     if watch >= WATCH:
-        ended = sum(scene.job(job).state in lifecycle.FINAL for job in hanging)
-        yield none("R26", "... of the jobs that touch it, not given up", len(hanging) - ended)
+        held = sum(scene.job(job).state in lifecycle.HELD for job in hanging)  # else they wait in the queue
+        yield none("R26", "... of the jobs that touch it, not given up", held)
         yield none("R26", f"... of {HEALTHY} new jobs with another root that have not ended well", ill)
 
 

@@ -235,7 +235,7 @@ async def test_the_tick_audits(scene: Scene) -> None:
     job_id = await scene.submit()
     await delete(scene, job_id, "entry")
     ticking = asyncio.create_task(scene.store.reaper.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(10):
         while not await scene.queue(scene.stream()):  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0.01)
     await stop(ticking)

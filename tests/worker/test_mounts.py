@@ -42,7 +42,7 @@ async def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def until_silent(watched: Mounts, *names: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(10):
         while watched.silent != frozenset(names):  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0.01)
 
@@ -67,7 +67,7 @@ async def test_a_root_that_is_not_there_has_answered(disk: Disk, tmp_path: Path)
     watched = Mounts({"Gone": str(tmp_path / "gone"), "Films": disk.path})
     watching = asyncio.create_task(watched.watch())
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(10):
         while disk.asked < 5:  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0.01)
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import pytest
 from redis.exceptions import ConnectionError
 
 from app.state.connect import stop
-from app.state.leases import Lease
+from app.state.job import LeaseLost
+from app.state.leases import Lease, Leases
 from app.state.output import Entry, Output
 from app.state.store import Store
 from app.state.workers import LEASE_MS
 from app.wire import attach
 from app.wire.attach import EXIT, STDERR, STDOUT, TAKEN, WINDOW_BYTES, Exit
 from worker import report
-from worker.report import FLOOD_BYTES, FLUSH_BYTES, KEPT_ENTRIES, LOG_ENTRY_BYTES, Caller, Log
+from worker.outcome import Outcome
+from worker.report import FLOOD_BYTES, FLUSH_BYTES, KEPT_ENTRIES, LOG_ENTRY_BYTES, Caller, LastWord, Log
 
 LEASE = Lease("01M7ZSCJGFM87A34V23JR094QD", "token", 2, b"")
 CHUNK = bytes(attach.CHUNK)
@@ -487,3 +489,72 @@ async def test_what_the_caller_has_is_freed_on_a_real_server(store: Store) -> No
 
     entries = await store.output.receive(LEASE.id, "0-0", 0.0)
     assert [entry.number for entry in entries] == [8, 9, 10]
+
+
+# The last word
+
+
+class Ending(Leases):
+    """Remembers what it is told. `away` says how many of the next words get no answer."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.told: list[str] = []
+        self.away = away
+
+    async def litter(self, job_id: str) -> None:
+        self.told.append("litter")
+
+    async def release(self, lease: Lease) -> None:
+        await self._hear("release")
+
+    async def finish(
+        self, lease: Lease, event: str, fields: Mapping[str, str | int], again: bool = False
+    ) -> None:
+        await self._hear(event)
+
+    async def _hear(self, word: str) -> None:
+        if self.away > 0:
+            self.away -= 1
+            raise ConnectionError("away")
+        self.told.append(word)
+
+
+@pytest.mark.parametrize("untidy", [False, True])
+async def test_what_an_attempt_may_leave_is_told_before_its_end(output: Recorder, untidy: bool) -> None:
+    leases = Ending()
+    last_word = LastWord(leases, LEASE, Log(output, LEASE), lambda: False)
+
+    await last_word.finish(Outcome("fail", 1), untidy)
+    await last_word.release(untidy)
+
+    before = ["litter"] if untidy else []
+    assert leases.told == [*before, "fail", *before, "release"]
+
+
+async def test_the_last_word_is_said_until_it_is_heard(output: Recorder) -> None:
+    leases = Ending(away=3)
+    kept = Log(output, LEASE)
+    await kept.write(STDERR, b"the end")
+    output.away = 2
+
+    await LastWord(leases, LEASE, kept, lambda: False).finish(Outcome("succeed", 0), False)
+
+    assert (leases.told, output.logged()) == (["succeed"], b"the end")
+
+
+async def test_nothing_is_said_about_a_job_that_was_lost_meanwhile(output: Output) -> None:
+    class Away(Leases):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def finish(self, *arguments: object) -> None:
+            self.asked += 1
+            raise ConnectionError("away")
+
+    leases = Away()
+    last_word = LastWord(leases, LEASE, Log(output, LEASE), lambda: leases.asked > 1)
+
+    with pytest.raises(LeaseLost):
+        await last_word.finish(Outcome("succeed", 0), False)
+
+    assert leases.asked == 2
