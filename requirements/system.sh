@@ -21,7 +21,7 @@ link_redis() {
 }
 
 missing() {
-    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium; do
+    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium faketime; do
         there "$tool" || printf '%s ' "$tool"
     done
 }
@@ -46,7 +46,7 @@ give_up() {
 
 link_redis
 [ -z "$(missing)" ] && exit 0
-packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium'
+packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium faketime'
 there apt-get || give_up "Install them and try again (Debian calls them: $packages)."
 [ "$(id -u)" = 0 ] || there sudo || give_up "As root: apt-get install $packages. Then try again."
 
@@ -64,5 +64,6 @@ get bwrap bubblewrap
 get haproxy haproxy
 get nginx nginx-light
 get chromium chromium
+get faketime faketime
 link_redis
 [ -z "$(missing)" ] || give_up 'apt ran, and they are still missing. Install them by hand and try again.'
