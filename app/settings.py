@@ -5,7 +5,9 @@ Never read from the current directory. A wrong value stops the start with its na
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -42,6 +44,8 @@ class Settings:
     master_file: Path = Path()
     data_dir: Path = Path()
     cache: str = ""
+    hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -68,12 +72,14 @@ class Settings:
             master_file=Path(look.text("master_file", str(config / "master"))).absolute(),
             data_dir=Path(look.text("data_dir", str(data))).absolute(),
             cache=_cache(environ, look),
+            hosts=_hosts(look.text("hosts", "")),
+            trusted_proxies=_networks(look.text("trusted_proxies", "")),
         )
 
 
 KNOWN = tuple(
-    """cache config data_dir ffmpeg ffprobe key_file labels master_file redis_url replicas roots sandbox slots url
-    worker_id""".split()
+    """cache config data_dir ffmpeg ffprobe hosts key_file labels master_file redis_url replicas roots sandbox slots
+    trusted_proxies url worker_id""".split()
 )
 
 
@@ -132,6 +138,26 @@ def _urls(text: str) -> tuple[str, ...]:
     if not urls:
         raise BadSetting("FFGRID_URL: expected the coordinator's address, got nothing")
     return urls
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(text.replace(",", " ").lower().split())
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
+            raise BadSetting(f"FFGRID_HOSTS: expected names of hosts without scheme and port, got {host!r}")
+    return hosts
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    networks = tuple(text.replace(",", " ").split())
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise BadSetting(
+                f"FFGRID_TRUSTED_PROXIES: expected addresses or networks, got {network!r}: {error}"
+            ) from None
+    return networks
 
 
 def _path(text: str) -> Path | None:

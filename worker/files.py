@@ -38,10 +38,16 @@ def described(renames: Mapping[str, str], beginning: str) -> str:
     return json.dumps({"stem": beginning, "files": [[one.st_size, int(one.st_mtime)] for one in found]})
 
 
-def publish(renames: Mapping[str, str], replace: bool) -> None:
-    """Gives whole outputs (temporary -> final name) their names, each at once and for good. Raises Exists, OSError."""
-    for temporary, final in renames.items():
+def settled(renames: Mapping[str, str], beginning: str) -> str:
+    """Waits until whole outputs are on the disk, which may take minutes; what `described` says of them."""
+    for temporary in renames:
         _flush(temporary)
+    return described(renames, beginning)
+
+
+def publish(renames: Mapping[str, str], replace: bool) -> None:
+    """Gives settled outputs (temporary -> final name) their names, each at once. Raises Exists, OSError."""
+    for temporary, final in renames.items():
         _rename(temporary, final, replace)
     for folder in {os.path.dirname(final) for final in renames.values()}:
         with suppress(OSError):  # not every file system has this
@@ -54,6 +60,8 @@ def whole(renames: Mapping[str, str], beginning: str, published: str) -> dict[st
     `renames` and `beginning` are this attempt's, `published` is what the other one has `described`.
     """
     theirs = json.loads(published)
+    if len(theirs["files"]) != len(renames):  # another version of this program has written them
+        return None
     left: dict[str, str] = {}
     for (temporary, final), (size, time) in zip(renames.items(), theirs["files"], strict=True):
         folder, name = os.path.split(temporary)

@@ -8,14 +8,16 @@ claim (lanes in order)  --nothing-->  block on the streams and the inbox  --hint
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 from app.guard import Guard
-from app.state.connect import UNREACHABLE, RedisError, stop
-from app.state.leases import Delivery, Lease, Leases
+from app.state.connect import FULL, UNREACHABLE, RedisError, stop
+from app.state.leases import Lease, Leases
 from app.state.output import Output
 from app.state.requirements import missing
 from app.state.seal import Seal
@@ -30,8 +32,6 @@ BACKWARDS_EVERY = 8  # each so many claims the lanes are walked from the lowest,
 # A worker that has heard nothing for so long ends what another may soon redo (see PROOF_MS).
 FENCE_SECONDS = PROOF_MS / 1000 - 5.0
 RETRY = 0.5  # seconds before Redis is asked again
-# It goes on while the host sleeps, where the system has such a clock.
-CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 log = logging.getLogger("ffgrid.worker")
 
@@ -64,12 +64,14 @@ class Loop:
         self._guard = guard
         self._mark = leftovers.mark(leases.worker, leases.boot, seal.identity)
         self._tidier = Tidier(leases, seal, machine)
+        self._mounts = places.mounts
+        self._silent = self._mounts.silent  # what the registry was told of them
         self._runs: dict[str, Run] = {}
         self._stuck: set[asyncio.Task[int]] = set()  # processes that do not end; each keeps its slot
         self._tasks: set[asyncio.Task[None]] = set()
         self._classes: list[str] = []
+        self._hints: list[tuple[str, str, str]] = []  # delivered, and not seen to yet: stream, entry, job
         self._claims = 0
-        self._heard = time.clock_gettime(CLOCK)  # when the last heartbeat that was answered was sent
         self._waiting = False  # in a blocking read ...
         self._full = False  # ... that looks at the inbox only, because no slot was free
         self._draining = False
@@ -82,6 +84,7 @@ class Loop:
         await self._workers.register(self._leases.worker, self._leases.boot, self._about, take_over=dead)
         await self._look_at_classes()
         ticking = asyncio.create_task(self._tick_for_ever())
+        looking = asyncio.create_task(self._mounts.watch())
         beating = asyncio.create_task(self._beat_for_ever())
         taking = asyncio.create_task(self._take_until_drained())
         try:
@@ -90,7 +93,7 @@ class Loop:
                 self._stop_all("lost")
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
-            await stop(ticking, beating, taking)
+            await stop(ticking, looking, beating, taking)
         await self._leave()
         for task in (beating, taking):
             if not task.cancelled():
@@ -123,9 +126,10 @@ class Loop:
     async def _take_until_drained(self) -> None:
         while self._runs or not self._draining:
             try:
+                await self._take_hints()  # those that an error has left
                 if not await self._claim():
                     await self._wait()
-            except UNREACHABLE as error:
+            except (*UNREACHABLE, FULL) as error:
                 log.warning("Redis cannot be reached (%s), trying again", error)
                 await asyncio.sleep(RETRY)
 
@@ -143,18 +147,22 @@ class Loop:
         self._waiting, self._full = True, not self._free
         delivery = await self._leases.wait(self._leases.streams(self._classes) if self._free else [])
         self._waiting = False
-        await self._take_hints(delivery)
+        self._hints += delivery.hints
         for message in delivery.messages:
             await self._obey(message)
+        await self._take_hints()
         if not delivery.hints and not delivery.messages:
             await self._look_at_classes()
 
-    async def _take_hints(self, delivery: Delivery) -> None:
-        for stream, entry, job_id in delivery.hints:
+    async def _take_hints(self) -> None:
+        """Starts what was delivered. A call without an answer is made again before anything else."""
+        while self._hints:
+            stream, entry, job_id = self._hints[0]
             if self._free < 1:
                 await self._leases.put_back(entry, job_id)
             elif lease := await self._leases.start(stream, entry, job_id):
                 self._start(lease)
+            del self._hints[0]
 
     async def _obey(self, message: dict[str, str]) -> None:
         asked, run = message.get("do"), self._runs.get(message.get("job", ""))
@@ -195,8 +203,21 @@ class Loop:
         if run.stuck:
             log.error("job %s: its process does not end; its slot is lost until it does", run.lease.id)
             self._stuck.add(run.stuck)
-            run.stuck.add_done_callback(self._stuck.discard)
+            run.stuck.add_done_callback(functools.partial(self._let_go, run.lease.id))
         if self._waiting and (self._full or self._draining):
+            await self._nudge()
+
+    def _let_go(self, job_id: str, ended: asyncio.Task[int]) -> None:
+        """A process that hung has ended at last, and may have made files until then."""
+        self._stuck.discard(ended)
+        if not ended.cancelled():
+            log.warning("job %s: its process has ended, its slot is free again", job_id)
+            self._in_background(self._look_after(job_id))
+
+    async def _look_after(self, job_id: str) -> None:
+        with suppress(RedisError):
+            await self._leases.litter(job_id)
+        if self._waiting and self._full:
             await self._nudge()
 
     async def _announce_drain(self) -> None:
@@ -216,7 +237,7 @@ class Loop:
         """Apart from the heartbeat, which may have to wait for Redis."""
         while True:
             self._guard.tick()
-            if time.clock_gettime(CLOCK) - self._heard > FENCE_SECONDS:
+            if self._leases.silent() > FENCE_SECONDS:
                 for run in self._runs.values():
                     run.fence()
             await asyncio.sleep(BEAT)
@@ -225,16 +246,16 @@ class Loop:
         while True:
             try:
                 await self._beat()
+                await self._tell_of_roots()
             except UNREACHABLE as error:
                 log.debug("no heartbeat: %s", error)
             await asyncio.sleep(BEAT)
 
     async def _beat(self) -> None:
-        sent, asked = time.clock_gettime(CLOCK), time.monotonic()
+        asked = time.monotonic()
         held = {job_id: run.lease.token for job_id, run in self._runs.items()}
         busy, classes = len(self._runs) + len(self._stuck), [] if self._draining else self._classes
         beat = await self._leases.beat(busy, classes, held)
-        self._heard = sent
         if beat.standing == "replaced":
             raise Replaced(f"another process is the worker {self._leases.worker!r} now")
         if beat.standing == "unknown":
@@ -253,6 +274,16 @@ class Loop:
         for job_id in held:
             if run := self._runs.get(job_id):
                 run.pause(job_id in beat.paused, as_of=asked)
+
+    async def _tell_of_roots(self) -> None:
+        """What needs a root that does not answer is not taken, and everybody can see why."""
+        silent = self._mounts.silent
+        if silent != self._silent:
+            roots = [name for name in self._machine.roots if name not in silent]
+            self._about = {**self._about, "roots": sorted(roots), "silent_roots": sorted(silent)}
+            await self._workers.register(self._leases.worker, self._leases.boot, self._about)
+            self._silent = silent
+            await self._look_at_classes()
 
     def _stop_all(self, how: str) -> None:
         for run in list(self._runs.values()):

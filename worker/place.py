@@ -13,14 +13,18 @@ import shutil
 import string
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app.wire import roots
+from worker.aside import PATIENCE, Hung
 from worker.machine import Machine
+from worker.mounts import Mounts
 from worker.rewrite import Names
 from worker.sandbox import NoSandbox, Sandbox, Sandboxes
+
+QUICK = 5.0  # seconds in which all roots answer, or those that a command does not need are left out
 
 _SAFE = frozenset(string.ascii_letters + string.digits + "/_.-")
 
@@ -50,6 +54,7 @@ class Places:
         Raises NoSandbox when the mode is "namespace" and none can be made.
         """
         self._machine = machine
+        self.mounts = Mounts(machine.roots)
         self._sandboxes = Sandboxes(machine.programs.values())
         self._aliases: dict[str, str] = {}
         self._folder: str | None = None
@@ -57,15 +62,33 @@ class Places:
         self.mode = "rewrite" if mode == "rewrite" else self._try(mode)
 
     async def find(self, spec: Mapping[str, Any]) -> Place:
-        """The place for a job. Its caller's view decides whether it can be a namespace."""
+        """The place for a job. Its caller's view decides whether it can be a namespace.
+
+        Raises Hung when a root that the command needs does not answer. Another one is not in it then.
+        """
         view = {name: roots.unfold(path, {}) for name, path in spec["view"].items()}
+        needed = roots.names([*spec["args"], *([spec["cwd"]] if spec["cwd"] else [])])
+        if silent := needed & self.mounts.silent:
+            raise Hung(f"the root {min(silent)} does not answer")
         if self.mode == "namespace":
             seen = {**{name: f"/ffgrid/{name}" for name in self._machine.roots if name not in view}, **view}
             try:
-                return Place(seen, await self._sandboxes.get(seen, self._machine.roots))
+                return await self._namespace(_without(self.mounts.silent, seen), needed)
             except NoSandbox as why:
                 log.warning("no namespace for this caller, rewriting its command: %s", why)
-        return Place(self._named(), None, Names(self._named(), view), self._folder or "/")
+        here = _without(self.mounts.silent, self._named())
+        return Place(here, None, Names(here, view), self._folder or "/")
+
+    async def _namespace(self, seen: Mapping[str, str], needed: set[str]) -> Place:
+        spare = seen.keys() - needed
+        try:
+            made = await self._sandboxes.get(seen, self._machine.roots, QUICK if spare else PATIENCE)
+        except Hung:
+            if not spare:
+                raise
+            seen = _without(spare, seen)
+            made = await self._sandboxes.get(seen, self._machine.roots)
+        return Place(seen, made)
 
     def close(self) -> None:
         """Ends the namespaces and removes the aliases."""
@@ -112,6 +135,10 @@ class Places:
                 self._aliases[name] = f"{self._folder}/{number}-{name}"  # none is the beginning of another
                 os.symlink(path, self._aliases[name])
         return self._aliases
+
+
+def _without(names: Collection[str], view: Mapping[str, str]) -> dict[str, str]:
+    return {name: path for name, path in view.items() if name not in names}
 
 
 def _safe_folder() -> str | None:

@@ -60,12 +60,13 @@ def plan(spec: dict[str, Any], lease: Lease, machine: Machine, place: Place, mar
     if program is None:
         raise CannotRun(f"this worker has no {spec['binary']}")
     args, cwd = _unfolded(spec, place.view, as_written=place.sandbox is not None)
-    real_args, real_cwd = _unfolded(spec, machine.roots)
+    mapped = {name: path for name, path in machine.roots.items() if name in place.view}
+    real_args, real_cwd = _unfolded(spec, mapped)
     read = command.read(spec["binary"], args)
     if real_cwd is not None and not os.path.isdir(real_cwd):
         raise CannotRun(f"there is no directory {cwd}")
     if place.sandbox is None:
-        _check(read, spec, cwd, place.view, machine.roots)
+        _check(read, spec, cwd, place.view, mapped)
     is_atomic = not spec["in_place"] and command.kind(read) == "atomic"
     stem = files.stem(lease.id, lease.attempt, lease.mark)
     renames = _renames(read, stem, args) if is_atomic else {}

@@ -7,9 +7,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from app.guard import Guard
 from app.state.connect import UNREACHABLE, RedisError
@@ -19,7 +19,7 @@ from app.state.output import Output
 from app.state.seal import BadSeal, Seal
 from app.wire import command
 from worker import files, outcome
-from worker.aside import Hung, aside
+from worker.aside import PATIENCE, Hung, aside, unless
 from worker.child import Child, reach, spawn
 from worker.follow import follow
 from worker.inbound import Inbound
@@ -30,15 +30,19 @@ from worker.outcome import Outcome
 from worker.place import Place, Places
 from worker.plan import CannotRun, Plan, plan
 from worker.relay import DRAIN_SECONDS, Relay
-from worker.report import Caller, Log
+from worker.report import Caller, LastWord, Log
 
 log = logging.getLogger("ffgrid.worker")
 
 CANCEL_SECONDS = 1.0  # from SIGTERM to SIGKILL
-STUCK_SECONDS = 10.0  # from SIGKILL to giving up a process that does not end
+STUCK_SECONDS = 6.0  # from SIGKILL to giving up a process that does not end
+FLUSH_SECONDS = 600.0  # until outputs are on the disk, which may have much else to write
+PUBLISH_SECONDS = 60.0  # until they have their names
 STDIN_SECONDS = 1.0  # how long a job waits for input that its caller says is there
 CALLER_SECONDS = 2.0  # between two looks whether a caller has come, which its coordinator also says at once
 RETRY = 0.5  # seconds before Redis is told again how a job ended
+
+T = TypeVar("T")
 
 
 class Stuck(Exception):
@@ -68,7 +72,7 @@ class Run:
         self._places = places
         self._guard = guard
         self._mark = mark
-        self._log = Log(output, lease)
+        self._log = Log(output, lease, leases.silent)
         self._caller: Caller | None = None
         self._called = asyncio.Event()  # its caller has come
         self._child: Child | None = None
@@ -78,6 +82,7 @@ class Run:
         self._stopping: str | None = None
         self._stopped = asyncio.Event()
         self._publishing = False  # the outputs get their names: nothing but the lease's loss stops that
+        self._untidy = False  # it may leave files
         self._killer: asyncio.Task[None] | None = None
         if lease.called:
             self._called.set()
@@ -91,6 +96,8 @@ class Run:
             return
         self._stopping = how
         self._stopped.set()
+        if how == "lost":
+            self._log.lose()
         if self._child and how == "cancel":
             self._child.signal_group(signal.SIGCONT)
             self._child.signal(signal.SIGTERM)
@@ -131,9 +138,19 @@ class Run:
         except (BadSeal, CannotRun, files.Exists) as error:
             return outcome.refused(str(error))
         except (Hung, Stuck) as error:
-            return outcome.stuck(str(error), again=not self._in_place)
+            return self._given_up(error)
         except OSError as error:
             return outcome.no_file(error, "publish" if self._publishing else "start")
+
+    def _given_up(self, error: Exception) -> Outcome:
+        """Something does not react any more. What has not begun, because a root is silent, can begin elsewhere."""
+        if not self.stuck:
+            log.warning("job %s: %s", self.lease.id, error)
+        if self._stopping in ("cancel", "kill"):
+            return outcome.of_status(-signal.SIGKILL, cancelled=True)
+        if self._places.mounts.silent and not (self._child or self._publishing):
+            self._stopping = "release"
+        return outcome.stuck(str(error), again=not self._in_place)
 
     async def _attempt(self, spec: dict[str, Any]) -> Outcome:
         self._in_place = spec["in_place"]
@@ -141,17 +158,17 @@ class Run:
             self._caller = Caller(self._output, self.lease)
             if self.lease.attempt > 1 and await self._output.was_used(self.lease.id):
                 return outcome.refused("its worker was lost after it had sent or taken data")
-        place = await self._places.find(spec)
-        ready = await aside(plan, spec, self.lease, self._machine, place, self._mark)
+        place = await unless(self._stopped, self._places.find(spec))
+        ready = await self._aside(plan, spec, self.lease, self._machine, place, self._mark)
         if self.lease.published and ready.renames:
-            left = await aside(files.whole, ready.renames, ready.stem, self.lease.published)
+            left = await self._aside(files.whole, ready.renames, ready.stem, self.lease.published)
             if left is not None:
                 return await self._publish(ready, left, self.lease.published)
         if ready.renames and not ready.command.overwrite:
-            await aside(files.check_free, ready.renames.values())
+            await self._aside(files.check_free, ready.renames.values())
         try:
             if place.names:
-                ready = await aside(localize, ready, place, place.names.there)
+                ready = await self._aside(localize, ready, place, place.names.there)
             return await self._execute(ready, place, spec)
         finally:
             await self._clean(ready)
@@ -183,7 +200,7 @@ class Run:
         if ended.event == "succeed" and ready.renames and not self._stopping:
             if outcome.lacks_room(relay.tail):
                 return outcome.no_room(status)
-            described = await aside(files.described, ready.renames, ready.stem)
+            described = await self._aside(files.settled, ready.renames, ready.stem, within=FLUSH_SECONDS)
             return await self._publish(ready, ready.renames, described)
         return ended
 
@@ -253,7 +270,7 @@ class Run:
         if verdict != "ok":
             return outcome.of_status(0, cancelled=True)
         self._publishing = True
-        await aside(files.publish, renames, bool(ready.command.overwrite))
+        await aside(files.publish, renames, bool(ready.command.overwrite), within=PUBLISH_SECONDS)
         if self.lease.attempt > 1:
             folders = {os.path.dirname(path) for path in ready.renames}
             with suppress(Hung, OSError):
@@ -270,36 +287,28 @@ class Run:
     async def _clean(self, ready: Plan) -> None:
         """Removes what it has not published. A file system that hangs keeps it, for whoever tidies later."""
         if ready.renames or ready.copies:
-            with suppress(Hung, OSError):
-                await aside(files.remove, [*ready.renames, *ready.copies])
+            try:
+                await self._aside(files.remove, [*ready.renames, *ready.copies])
+            except (Hung, OSError):
+                self._untidy = True
+
+    async def _aside(self, work: Callable[..., T], *arguments: Any, within: float = PATIENCE) -> T:
+        """Like `aside`, unless this is stopped."""
+        return await unless(self._stopped, aside(work, *arguments, within=within))
 
     async def _say(self, ended: Outcome) -> None:
-        """Tells the queue, however long Redis takes to answer. Raises LeaseLost."""
-        if self._stopping == "lost":
-            raise LeaseLost
-        while True:
-            try:
-                await self._close_log()
-                if self._stopping == "release":
-                    return await self._leases.release(self.lease)
-                await self._leases.finish(self.lease, ended.event, ended.fields(), ended.again)
-                break
-            except UNREACHABLE:
-                await asyncio.sleep(RETRY)
+        """Tells the queue, unless the lease is another's by now. Raises LeaseLost."""
+        last_word = LastWord(self._leases, self.lease, self._log, lambda: self._stopping == "lost")
+        may_still_write = self.stuck is not None and self._in_place  # as another attempt would
+        if self._stopping == "release" and not (self._publishing or may_still_write):
+            return await last_word.release(self._untidy)
+        await last_word.finish(ended, self._untidy)
         try:
             if self._caller:
                 await self._caller.exit(ended.frame())
             await self._output.end(self.lease.id, attached=bool(self._caller))
         except RedisError:
             return None  # the job's hash says how it ended; whoever waits reads it there
-
-    async def _close_log(self) -> None:
-        try:
-            await self._log.close()
-        except UNREACHABLE:
-            raise
-        except RedisError as error:  # a log is for people: a job does not fail for it
-            log.warning("job %s: the end of its log is lost (%s)", self.lease.id, error)
 
     async def _kill_later(self) -> None:
         await asyncio.sleep(CANCEL_SECONDS)

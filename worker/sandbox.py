@@ -23,7 +23,7 @@ from glob import glob
 from pathlib import Path
 from typing import IO
 
-from worker.aside import aside
+from worker.aside import PATIENCE, aside
 
 HELD = 8  # namespaces kept ready; an older one lives as long as the jobs in it
 HOME = "/run/ffgrid"  # what a job has as its home: caches of fonts and shaders
@@ -117,22 +117,34 @@ class Sandboxes:
     def __init__(self, programs: Iterable[str]) -> None:
         self._programs = tuple(programs)
         self._ready: OrderedDict[tuple[object, ...], Sandbox] = OrderedDict()
-        self._lock = asyncio.Lock()
+        self._making: dict[tuple[object, ...], asyncio.Future[Sandbox]] = {}
 
-    async def get(self, view: Mapping[str, str], mapped: Mapping[str, str]) -> Sandbox:
-        """The one in which the roots that this host has (`mapped`) lie where `view` says. Raises NoSandbox."""
-        binds, key = await aside(self._wanted, view, mapped)
-        async with self._lock:
-            found = self._ready.pop(key, None)
-            if found and not found.is_alive():
-                found.close()
-                found = None
-            if found is None:
-                found = await aside(Sandbox, binds, self._programs)
-            self._ready[key] = found
-            while len(self._ready) > HELD:
-                self._ready.popitem(last=False)[1].close()
+    async def get(
+        self, view: Mapping[str, str], mapped: Mapping[str, str], within: float = PATIENCE
+    ) -> Sandbox:
+        """The one in which the roots that this host has (`mapped`) lie where `view` says.
+
+        Raises NoSandbox, and Hung when one of them does not answer `within` seconds.
+        """
+        binds, key = await aside(self._wanted, view, mapped, within=within)
+        found = self._ready.pop(key, None)
+        if found and not found.is_alive():
+            found.close()
+            found = None
+        if found is None:  # whoever wants the same meanwhile waits for it too, and nobody else
+            if key not in self._making:
+                self._making[key] = asyncio.ensure_future(aside(Sandbox, binds, self._programs))
+                self._making[key].add_done_callback(functools.partial(self._made, key))
+            found = await asyncio.shield(self._making[key])
+        self._ready[key] = found
+        while len(self._ready) > HELD:
+            self._ready.popitem(last=False)[1].close()
         return found
+
+    def _made(self, key: tuple[object, ...], made: asyncio.Future[Sandbox]) -> None:
+        del self._making[key]
+        if not made.cancelled():
+            made.exception()  # even if nobody waits for it any more
 
     def _wanted(
         self, view: Mapping[str, str], mapped: Mapping[str, str]

@@ -2,78 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
+from app.cli.admission import KEYS, USERS
+from app.cli.command import CONFIG, JSON, MASTER, REDIS, Command
+from app.cli.command import argument as _argument
 from app.state.lifecycle import STATES
 from app.wire.messages import LANES, REDO, STALL_SECONDS
 
-Argument = tuple[tuple[str, ...], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command, or a group of commands (`children`)."""
-
-    name: str
-    summary: str
-    function: str = ""
-    arguments: tuple[Argument, ...] = ()
-    example: str = ""
-    children: tuple[Command, ...] = ()
-
-
-def _argument(*flags: str, **options: Any) -> Argument:
-    return flags, options
-
-
-JSON = _argument("--json", action="store_true", help="print JSON, for programs")
 JOB = _argument("job", metavar="ID", help="the job's id, or the start of one that is enough")
-REDIS = _argument("--redis-url", metavar="URL", help="where Redis is (FFGRID_REDIS_URL)")
-CONFIG = _argument("--config", metavar="FILE", help="a TOML file with settings (FFGRID_CONFIG)")
-MASTER = _argument("--master-file", metavar="FILE", help="the master key (FFGRID_MASTER_FILE)")
 KEY = _argument("--key-file", metavar="FILE", help="the key to sign with (FFGRID_KEY_FILE)")
 ROOTS = _argument("--roots", metavar="NAME=DIR[:...]", help="where the roots are on this host (FFGRID_ROOTS)")
 URL = _argument("--url", metavar="URL", help="the coordinator's address, or several (FFGRID_URL)")
-NAME = _argument("name", metavar="NAME", help="the key's name")
-
-KEYS = (
-    Command(
-        "add",
-        "make a key and print its file's text, or write it with --out",
-        "app.cli.keys:add",
-        (
-            NAME,
-            _argument("--role", required=True, choices=("client", "worker", "admin"), help="what it may do"),
-            _argument(
-                "--cidr",
-                action="append",
-                default=[],
-                metavar="NET",
-                help="only from this network; may be repeated",
-            ),
-            _argument("--out", metavar="FILE", help="write the key to this file, mode 0600"),
-            REDIS,
-            MASTER,
-            CONFIG,
-        ),
-        "ffgrid keys add jellyfin --role client --out /etc/ffgrid/jellyfin.key",
-    ),
-    Command("list", "list the keys", "app.cli.keys:listing", (JSON, REDIS, MASTER, CONFIG)),
-    Command(
-        "rotate",
-        "make a new version of a key; the old one stays good for a day",
-        "app.cli.keys:rotate",
-        (
-            NAME,
-            _argument("--out", metavar="FILE", help="write the key to this file, mode 0600"),
-            REDIS,
-            MASTER,
-            CONFIG,
-        ),
-    ),
-    Command("revoke", "make a key useless at once", "app.cli.keys:revoke", (NAME, REDIS, MASTER, CONFIG)),
-)
 
 COMMANDS = (
     Command(
@@ -122,6 +60,7 @@ COMMANDS = (
         "FFGRID_ROOTS=Movies=/mnt/nas/movies ffgrid worker --slots 2",
     ),
     Command("keys", "make, list, rotate and revoke keys (on the coordinator's host)", children=KEYS),
+    Command("users", "who may use the dashboard (on the coordinator's host)", children=USERS),
     Command(
         "shim",
         "the stand-in for ffmpeg and ffprobe",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -26,12 +27,14 @@ from app.cli import progressbar
 from app.cli.client import Client, read_key
 from app.cli.errors import Failure
 from app.guard import Guard
+from app.state import passwords
 from app.state.clients import Master, write_private
 from app.state.embedded import Embedded
 from app.state.store import Store
 from app.wire import keyfile
 from app.wire.messages import JOBS
 
+USER = "demo"  # of the dashboard
 SECONDS = 20  # of the sample
 READY_SECONDS = 15.0
 STOP_SECONDS = 10.0
@@ -64,7 +67,7 @@ class Demo:
         self._ffmpeg = _ffmpeg()
         self._ports = (port or _free_port(), _free_port())
         self._player, self._render = folder / "player" / "Movies", folder / "render" / "Movies"
-        self._url = ""
+        self._url = self._link = ""
 
     @property
     def _dashboard(self) -> str:
@@ -89,6 +92,7 @@ class Demo:
         for port, process in zip(self._ports, webs, strict=True):
             self._until(partial(_answers, port), process, "the coordinator")
         self._step("web", f"two coordinators, {self._dashboard} and port {self._ports[1]}")
+        print(f"  {'sign in':<9} {self._link} (once)", flush=True)
         self._until(self._has_worker, worker, "the worker")
         self._step("worker", f"demo-worker, its Movies are in {self._render}")
         kept = ["--cache", str(self._folder / "answers"), "--no-warm"]
@@ -131,10 +135,10 @@ class Demo:
 
     def stay(self) -> None:
         """Shows where everything is until Ctrl-C."""
-        print(f"\n  dashboard  {self._dashboard}\n  stand-in   {self._folder / 'bin' / 'ffmpeg'}")
+        print(f"\n  dashboard  {self._link}\n  stand-in   {self._folder / 'bin' / 'ffmpeg'}")
         print("\n  Ctrl-C ends it and removes everything.", flush=True)
         if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
-            webbrowser.open(self._dashboard)
+            webbrowser.open(self._link)
         while True:
             signal.pause()
 
@@ -162,6 +166,11 @@ class Demo:
                 seal = master.seal_key() if name == "worker" else b""
                 key = keyfile.Key(name, master.secret(name, name, client.version), seal)
                 write_private(self._folder / f"{name}.key", keyfile.dump(key))
+            users = store.users(master)
+            hashed = passwords.make(secrets.token_urlsafe(24))  # nobody knows it: the link is the way in
+            loop.run_until_complete(users.add(USER, "admin", hashed))
+            link = loop.run_until_complete(store.sessions(master, users).link(USER))
+        self._link = f"{self._dashboard}setup?t={link}"
 
     @contextmanager
     def _store(self) -> Iterator[tuple[asyncio.AbstractEventLoop, Store]]:

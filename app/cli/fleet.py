@@ -48,7 +48,7 @@ def _row(worker: dict[str, Any]) -> tuple[str, ...]:
         worker["id"],
         worker["state"],
         f"{worker['busy']}/{worker.get('slots', '?')}",
-        ",".join(worker.get("roots", ())) or "-",
+        ",".join([*worker.get("roots", ()), *(f"{name}?" for name in worker.get("silent_roots", ()))]) or "-",
         worker.get("binaries", {}).get("ffmpeg", "-"),
         worker.get("sandbox", "-"),
         worker.get("version", "-"),

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from app.cli import errors
-from app.cli.commands import COMMANDS, Command
+from app.cli.command import Command
+from app.cli.commands import COMMANDS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

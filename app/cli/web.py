@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from argparse import Namespace
 
 from app.cli.errors import Failure
@@ -21,17 +22,28 @@ def run(arguments: Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = Settings.load(os.environ, vars(arguments))
     master = Master.load(settings.master_file, create=True)
+    seen = (settings.hosts, settings.trusted_proxies, _address(arguments.host, arguments.port))
     try:
         if not arguments.embedded:
             asyncio.run(glance(settings.redis_url))
-            app = create_app(settings.redis_url, master, settings.replicas)
+            app = create_app(settings.redis_url, master, settings.replicas, *seen)
             serve(app, arguments.host, arguments.port)
             return 0
-        from app.state.embedded import Embedded
+        from app.state.embedded import FSYNC, Embedded
 
         with Embedded(settings.data_dir) as server:
             print(f"Redis for workers and `ffgrid keys`: FFGRID_REDIS_URL={server.url}", flush=True)
-            serve(create_app(server.url, master), arguments.host, arguments.port)
+            print(
+                f"Its data: {settings.data_dir}, appendfsync {FSYNC}: see README.md, Durability", flush=True
+            )
+            app = create_app(server.url, master, 0, *seen)
+            serve(app, arguments.host, arguments.port)
     except CannotListen as error:
         raise Failure(str(error)) from None
     return 0
+
+
+def _address(host: str, port: int) -> str:
+    """Where a browser finds a process that listens there."""
+    name = socket.gethostname() if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not listened on
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

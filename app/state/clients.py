@@ -94,6 +94,14 @@ class Master:
         """What coordinators seal jobs with, and workers check them with."""
         return self.derive("ffgrid seal")
 
+    def user_key(self) -> bytes:
+        """What records of the dashboard's users are sealed with."""
+        return self.derive("ffgrid user")
+
+    def session_key(self) -> bytes:
+        """What cookies and one-time links are signed with."""
+        return self.derive("ffgrid session")
+
 
 class Clients:
     """The records of all keys, and the nonces they have burnt. Changes of keys are `replicated`: see `Store`."""

@@ -38,6 +38,7 @@ __all__ = [
     "UNREACHABLE",
     "BadURL",
     "Connection",
+    "ConnectionError",
     "RedisError",
     "check",
     "open_blocking",

@@ -53,14 +53,26 @@ class Keys:
         """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
         self.idem_prefix = self.tag + ":idem:"
         """string PX · + owner:key: job id and digest of the submission · 1 day"""
-        self.nonce_prefix = self.tag + ":nonce:"
-        """string PX · + key id:nonce: burnt · 2 windows"""
         self.fallbacks = self.tag + ":fallbacks"
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
+        self._name_access()
+
+    def _name_access(self) -> None:
+        """Who may do something: keys that sign, and users of the dashboard."""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
+        self.nonce_prefix = self.tag + ":nonce:"
+        """string PX · + key id:nonce: burnt · 2 windows"""
+        self.users = self.tag + ":users"
+        """hash · name of a dashboard's user -> role, hash of the password ... JSON and a seal"""
+        self.session_prefix = self.tag + ":session:"
+        """string PX · + random id: ms at which it began · 8 h without a request, 7 d"""
+        self.link_prefix = self.tag + ":link:"
+        """string PX · + random id: the user whom this one-time link signs in · 1 h, or its first use"""
+        self.tries_prefix = self.tag + ":tries:"
+        """zset PX · + user:digest or address:address: passwords tried, marks by ms · 1 min"""
 
     def state(self, state: str) -> str:
         """zset · see `states`"""
@@ -89,6 +101,18 @@ class Keys:
     def nonce(self, key_id: str, nonce: str) -> str:
         """string · see `nonce_prefix`"""
         return f"{self.nonce_prefix}{key_id}:{nonce}"
+
+    def session(self, session_id: str) -> str:
+        """string · see `session_prefix`"""
+        return self.session_prefix + session_id
+
+    def link(self, link_id: str) -> str:
+        """string · see `link_prefix`"""
+        return self.link_prefix + link_id
+
+    def tries(self, common: str) -> str:
+        """zset · see `tries_prefix`"""
+        return self.tries_prefix + common
 
     def output(self, job_id: str) -> str:
         """stream · k(ind) d(ata) of an attached job, ids are frame numbers, the window bounds it · 10 min after"""

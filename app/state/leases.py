@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ResponseError
 
-from app.state.connect import BLOCK, Connection
+from app.state.connect import BLOCK, FULL, Connection
 from app.state.job import LeaseLost
 from app.state.keys import GROUP, Keys
 from app.state.lifecycle import ENDINGS
@@ -19,6 +21,9 @@ from app.state.workers import PROOF_MS
 from app.wire.messages import LANES
 
 TIDY_MS = 30_000  # what a worker has to look after the files of jobs
+
+# It goes on while the host sleeps, where the system has such a clock.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True)
@@ -72,25 +77,43 @@ class Leases:
         self._keys = keys
         self._scripts = scripts
         self._inbox = keys.inbox(worker)
+        self._heard = time.clock_gettime(CLOCK)  # when the last heartbeat that was answered was sent
         self.worker = worker
         self.boot = boot
+        # The tokens of calls that had no answer: of a claim, and of the starts of entries.
+        self._asked: list[str] = []
+        self._starting: dict[str, str] = {}
+
+    def silent(self) -> float:
+        """For how many seconds nobody can have heard of this worker. Above a lease, its jobs may be others' now."""
+        return time.clock_gettime(CLOCK) - self._heard
 
     def streams(self, classes: Sequence[str]) -> list[str]:
         """The streams of these classes, the most urgent lane first."""
         return [self._keys.queue(cls, lane) for lane in LANES for cls in classes]
 
     async def claim(self, streams: Sequence[str], count: int) -> list[Lease]:
-        """Up to `count` queued jobs, taken in the order of the streams."""
+        """Up to `count` queued jobs, taken in the order of the streams.
+
+        After a call without an answer it asks with the same tokens, and gets what that call has taken.
+        """
         if not streams or count < 1:
             return []
-        tokens = [self._token() for _ in range(count)]
-        taken = await self._scripts.run("claim", list(streams), [self.worker, self.boot, *tokens])
+        self._asked += [self._token() for _ in range(count - len(self._asked))]
+        arguments = [self.worker, self.boot, *self._asked[:count]]
+        taken = await self._scripts.run("claim", list(streams), arguments)
+        self._asked = []
         return [_lease(row) for row in taken]
 
     async def start(self, stream: str, entry: str, job_id: str) -> Lease | None:
-        """The job that a hint points at, or None when there is nothing to do about it."""
-        arguments = [entry, job_id, self.worker, self.boot, self._token()]
+        """The job that a hint points at, or None when there is nothing to do about it.
+
+        After a call without an answer the same hint gives what that call has started.
+        """
+        token = self._starting.setdefault(entry, self._token())
+        arguments = [entry, job_id, self.worker, self.boot, token]
         row = await self._scripts.run("start", [stream], arguments)
+        del self._starting[entry]
         return _lease(row) if row else None
 
     async def wait(self, streams: Sequence[str]) -> Delivery:
@@ -113,6 +136,7 @@ class Leases:
 
     async def put_back(self, entry: str, job_id: str) -> None:
         """Hands back a hint that was delivered in excess."""
+        self._starting.pop(entry, None)
         await self._scripts.run("release", [self._keys.job(job_id)], [job_id, "", entry])
 
     async def release(self, lease: Lease) -> None:
@@ -122,11 +146,13 @@ class Leases:
 
     async def beat(self, busy: int, classes: Sequence[str], held: Mapping[str, str]) -> Beat:
         """Says that this worker is alive and still runs the jobs `held` (id -> token)."""
+        sent = time.clock_gettime(CLOCK)
         pairs = [word for pair in held.items() for word in pair]
         arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
         standing, lost, cancelled, draining, paused, litter = await self._scripts.run(
             "beat", [self._keys.worker(self.worker)], arguments
         )
+        self._heard = sent
         asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
         return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused), bool(litter))
 
@@ -169,6 +195,12 @@ class Leases:
         arguments = [PROOF_MS, TIDY_MS, len(looked_after), *looked_after, *classes]
         found = await self._scripts.run("tidy", [self._keys.litter], arguments)
         return [(job_id.decode(), sealed) for job_id, sealed in found]
+
+    async def litter(self, job_id: str) -> None:
+        """This job may leave files that nobody has removed: somebody looks for them once it has ended."""
+        seconds, _ = await self._redis.time()
+        with suppress(FULL):
+            await self._redis.zadd(self._keys.litter, {job_id: seconds * 1000})
 
     async def is_called(self, lease: Lease) -> bool:
         """Whether the caller of an attached job has come."""

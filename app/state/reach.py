@@ -20,9 +20,9 @@ class Unusable(Exception):
     """Redis answers, and will not serve us whatever we wait for; the text says why, without any password."""
 
 
-async def reach(redis: Connection, url: str) -> None:
+async def reach(redis: Connection, url: str, was_away: bool = False) -> None:
     """Waits until Redis answers; says in the log what it waits for. Raises Unusable."""
-    waits, said = False, 0.0
+    waits, said = was_away, 0.0
     while True:
         try:
             await redis.ping()
@@ -38,6 +38,21 @@ async def reach(redis: Connection, url: str) -> None:
     await _advise(redis, url)
 
 
+async def watch(redis: Connection, url: str) -> None:
+    """Says in the log, until cancelled, that Redis is away, that it is back, and what is wrong with it."""
+    is_wrong = False
+    while True:
+        try:
+            await reach(redis, url, is_wrong)
+            is_wrong = False
+            while await _answers(redis):  # noqa: ASYNC110 - a server that goes tells nobody
+                await asyncio.sleep(SAY_EVERY)
+        except Unusable as error:
+            is_wrong = True
+            log.error("%s", error)
+            await asyncio.sleep(SAY_EVERY)
+
+
 async def glance(url: str) -> None:
     """Looks once whether Redis would serve us; one that is away may do so later. Raises Unusable."""
     redis = open_commands(url)
@@ -50,6 +65,14 @@ async def glance(url: str) -> None:
         return
     finally:
         await redis.aclose()
+
+
+async def _answers(redis: Connection) -> bool:
+    try:
+        await redis.ping()
+    except RedisError:
+        return False
+    return True
 
 
 def _demand_hope(error: RedisError, url: str) -> None:

@@ -42,7 +42,12 @@ def missing(needs: Requirement, about: Mapping[str, Any]) -> list[str]:
     binaries = about.get("binaries", {})
     if needs["binary"] not in binaries:
         lacks.append(f"the program {needs['binary']}")
-    lacks += [f"the root {root}" for root in needs["roots"] if root not in about.get("roots", ())]
+    silent = about.get("silent_roots", ())
+    lacks += [
+        f"the root {root}" + " (it does not answer)" * (root in silent)
+        for root in needs["roots"]
+        if root not in about.get("roots", ())
+    ]
     lacks += [f"the encoder {name}" for name in needs["encoders"] if name not in about.get("encoders", ())]
     labels = about.get("labels", {})
     lacks += [

@@ -18,7 +18,7 @@ from app.wire.messages import LANES
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user"})
 
 
 class Scripts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.state.clients import Clients
+from app.state.clients import Clients, Master
 from app.state.connect import open_blocking, open_commands, open_replicated
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
@@ -12,6 +12,8 @@ from app.state.output import Output
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
 from app.state.seal import Seal
+from app.state.sessions import Sessions
+from app.state.users import Users
 from app.state.workers import Workers
 
 
@@ -40,6 +42,14 @@ class Store:
     def leases(self, worker: str, boot: str) -> Leases:
         """Jobs from a worker's side."""
         return Leases(self.redis, self.blocking, self.keys, self.scripts, worker, boot)
+
+    def users(self, master: Master) -> Users:
+        """Who may use the dashboard."""
+        return Users(self.redis, self.keys, self.scripts, master.user_key())
+
+    def sessions(self, master: Master, users: Users) -> Sessions:
+        """Who of them is signed in."""
+        return Sessions(self.redis, self.keys, self.scripts, self.replicated, users, master.session_key())
 
     async def close(self) -> None:
         """Closes all connections."""

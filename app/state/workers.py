@@ -1,7 +1,8 @@
 """The registry of workers: who is alive, and what each can do.
 
-What a worker says of itself (`about`): host, slots, roots (names), binaries (name -> version), builds (name -> what
-changes when the program's answers may), encoders, labels, version, started.
+What a worker says of itself (`about`): host, slots, roots (names of those that answer), silent_roots (of those that do
+not), binaries (name -> version), builds (name -> what changes when the program's answers may), encoders, labels,
+version, started.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The dashboard: one function a page or fragment. Until there is a login it answers this machine only.
+"""The dashboard: one function a page or fragment. `door` stands before them.
 
 /       the whole page, from templates/overview.html
 /live   the same partials as a batch of <hx-partial>, asked for every second by the page:
@@ -8,14 +8,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import wraps
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -24,7 +19,7 @@ from app.state.connect import UNREACHABLE
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.workers import Workers
-from app.web import pages, present
+from app.web import door, pages, present
 
 RUNNING = 50  # rows of running jobs
 RECENT = 25  # rows of the newest jobs
@@ -34,11 +29,6 @@ SHARE = 0.25  # seconds for which all tabs share one look at Redis
 TICK = 2.0  # seconds after which ages are told anew though no job has moved
 PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
 AWAY = (*UNREACHABLE, TimeoutError)
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-_LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
-_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 @dataclass(frozen=True)
@@ -87,40 +77,6 @@ class Board:
         return present.overview(counts, active, newest, known, at, here)
 
 
-def local_only(handler: Handler) -> Handler:
-    """Answers 403 unless the request comes from this machine and knows it.
-
-    The Host header keeps out pages whose own name has been pointed at us (DNS rebinding); a proxy's headers
-    mean that the loopback peer speaks for somebody else.
-    """
-
-    @wraps(handler)
-    async def guarded(request: Request) -> Response:
-        peer = request.client.host if request.client else ""
-        if is_local(peer, request.headers):
-            return await handler(request)
-        return pages.page("forbidden.html", 403, port=request.scope["server"][1])
-
-    return guarded
-
-
-def is_local(peer: str, headers: Headers) -> bool:
-    """Whether somebody on this machine asks for this machine."""
-    hosts = headers.getlist("host")
-    named = len(hosts) == 1 and _LOCAL_HOST.fullmatch(hosts[0])
-    return bool(named) and is_loopback(peer) and not any(name in headers for name in _PROXIES)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether the address is this machine's own, also as IPv4 inside IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
-
-
-@local_only
 async def overview(request: Request) -> Response:
     """The first page. While Redis is away: the last that this process has seen, if any, and a banner."""
     shown: Shown | None
@@ -128,10 +84,10 @@ async def overview(request: Request) -> Response:
         shown, status = await board(request).now(), 200
     except AWAY:
         shown, status = board(request).last, 503
-    return pages.page("overview.html", status, shown=shown, view=shown and shown.view, stale=status == 503)
+    context = {"shown": shown, "view": shown and shown.view, "stale": status == 503}
+    return pages.page("overview.html", status, user=door.user(request), **context)
 
 
-@local_only
 async def live(request: Request) -> Response:
     """What has changed since the page saw `HX-PTag`."""
     try:

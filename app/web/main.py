@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,23 +11,23 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
 from app.state.job import JobError
-from app.state.reach import SAY_EVERY, Unusable, reach
+from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, openapi, pages, problems
+from app.web import api, dashboard, fallbacks, login, openapi, pages, people, problems
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
+from app.web.door import guarded
 from app.web.leaving import Leaving, until_leaving
+from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
-
-log = logging.getLogger("ffgrid.web")
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -50,29 +49,37 @@ API = [
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
-def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
-    """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve."""
+def create_app(
+    redis_url: str,
+    master: Master,
+    replicas: int = 0,
+    hosts: Iterable[str] = (),
+    proxies: Iterable[str] = (),
+    address: str = "",
+) -> Starlette:
+    """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
+
+    `hosts` and `proxies` are as in the settings. While the dashboard has no user, it prints the link that makes the
+    first one, if it is told its own address.
+    """
     store = Store(redis_url, replicas=replicas)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        reaching = asyncio.create_task(_reach(store, redis_url))
+        watching = asyncio.create_task(watch(store.redis, redis_url))
+        inviting = asyncio.create_task(_invite(app, address))
         ticking = asyncio.create_task(store.reaper.run())
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
-        await stop(reaching, ticking)
+        await stop(watching, inviting, ticking)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
-    static = [Mount("/static", StaticFiles(directory=pages.asset_dir("static")))]
     known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
     errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
-    app = Starlette(
-        routes=[*API, *health, *dashboard.ROUTES, *static], lifespan=lifespan, exception_handlers=errors
-    )
+    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=errors)
     app.router.redirect_slashes = False
     app.state.store = store
     app.state.jobs = store.jobs(Seal(master.seal_key()))
@@ -80,17 +87,30 @@ def create_app(redis_url: str, master: Master, replicas: int = 0) -> Starlette:
     app.state.census = Census(store.workers)
     app.state.tasks = set()
     app.state.leaving = Leaving()
+    app.state.master = master
+    app.state.reception = Reception(hosts, proxies)
+    app.state.users = store.users(master)
+    app.state.sessions = store.sessions(master, app.state.users)
     return app
 
 
-async def _reach(store: Store, redis_url: str) -> None:
-    """Says in the log what there is to say about Redis, until it serves us."""
-    while True:
+def _routes() -> list[BaseRoute]:
+    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
+    static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
+    return [*API, *health, *guarded([*dashboard.ROUTES, *login.ROUTES, *people.ROUTES]), static]
+
+
+async def _invite(app: Starlette, address: str) -> None:
+    """Says how to get in first, once Redis answers and if nobody can yet."""
+    while address:
         try:
-            return await reach(store.redis, redis_url)
-        except Unusable as error:
-            log.error("%s", error)
-        await asyncio.sleep(SAY_EVERY)
+            told = await login.invitation(app.state.users, app.state.sessions, address)
+        except RedisError:
+            await asyncio.sleep(RETRY)
+            continue
+        if told:
+            print(told, flush=True)
+        return
 
 
 async def livez(request: Request) -> Response:

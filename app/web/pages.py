@@ -5,6 +5,7 @@ Every answer that is HTML leaves through here, so that none lacks the headers th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,12 +21,16 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# `no-referrer` would have browsers send "Origin: null" with our own forms, which is all that tells them from
+# others' over plain HTTP (see `door.is_foreign`).
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
 
 
@@ -57,9 +62,14 @@ def fragment(text: str, tag: str) -> HTMLResponse:
     return HTMLResponse(text, headers={**HEADERS, "HX-PTag": tag})
 
 
-def empty(status: int) -> Response:
-    """An answer that leaves the page as it is: 304, 503."""
-    return Response(status_code=status, headers=HEADERS)
+def empty(status: int, more: Mapping[str, str] | None = None) -> Response:
+    """An answer that leaves the page as it is: 304, 401, 503."""
+    return Response(status_code=status, headers={**HEADERS, **(more or {})})
+
+
+def redirect(path: str) -> Response:
+    """Sends the browser to a path of ours, with GET."""
+    return Response(status_code=303, headers={**HEADERS, "Location": path})
 
 
 _environment = Environment(

@@ -227,7 +227,8 @@ def recent(job: Job, now: float) -> Recent:
 def machine(worker: Worker) -> Machine:
     """A worker's row."""
     about = worker.about
-    roots = ", ".join(map(str, about.get("roots", ())))
+    silent = [f"{name} (does not answer)" for name in about.get("silent_roots", ())]
+    roots = ", ".join([*map(str, about.get("roots", ())), *silent])
     return Machine(
         id=visible(worker.id),
         badge=BADGES[worker.state],

@@ -66,7 +66,7 @@ def submission(label: str, number: int) -> Submission:
         spec={"binary": "ffmpeg", "args": ["-version"]},
         needs=noop.needs(label),
         lane="normal",
-        kind="none",
+        redo="suspected",
     )
 
 

@@ -26,26 +26,32 @@ MEMBERS = ("a", "b", "c", "d")
 def run(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
     """The row; what a hung mount does is in `mount`."""
     with Scene() as scene:
-        yield from _poison(scene, SHORT_HEALTHY if settings.short else HEALTHY)
+        if settings.short:  # its verdict must not hang on who happens to be beside the poison again and again
+            yield from _poison(scene, SHORT_HEALTHY, most=5)
+        else:
+            yield from _poison(scene, HEALTHY, most=3)
     with Scene() as scene:
         yield from _drain(scene)
     yield from mount.run(settings, wanted)
 
 
-def _poison(scene: Scene, count: int) -> Iterator[Row]:
+def _poison(scene: Scene, count: int, most: int) -> Iterator[Row]:
+    """Among `count` healthy jobs, each of which may lose `most` workers."""
     ffmpeg = scene.script("ffmpeg", POISON)
     scene.web()
     with Supervisor(scene, scene.hire_all(MEMBERS, 2, ffmpeg=ffmpeg)) as supervisor:
-        first = scene.submit_all(film(f"{number}.mkv", 1) for number in range(count // 2))
+        films = [film(f"{number}.mkv", 1) for number in range(count)]
+        first = scene.submit_all(films[: count // 2], max_attempts=most)
         poison = scene.submit(film("poison.mkv", 1, more=["-metadata", "comment=poison"]))
-        others = scene.submit_all(film(f"{number}.mkv", 1) for number in range(count // 2, count))
+        others = scene.submit_all(films[count // 2 :], max_attempts=most)
         scene.until_states([poison, *first, *others], lifecycle.FINAL, within=90)
     job, healthy = scene.job(poison), [scene.job(one) for one in first + others]
     yield Row("R26", "workers that a poison job kills", supervisor.deaths, 3)
     is_dead = job.state == "dead" or (job.state, job.cause) == ("failed", "lost")
     yield none("R26", "... and does not end as dead", not is_dead)
     yield none("R26", f"... of {count} healthy jobs that do not end well", _not_done(healthy))
-    yield none("R26", "... that are lost more than once", sum(one.losses > 1 for one in healthy))
+    lost = max(one.losses for one in healthy)
+    yield Row("R26", "... workers that a healthy job beside it has lost, at most", lost, 2)
 
 
 class Supervisor(threading.Thread):

@@ -8,7 +8,6 @@ else; no ffmpeg talks that fast. Beside it, by turns: the same program into `cat
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterator
 
@@ -21,18 +20,15 @@ from tests.chaos.scene import Scene
 MIB = 1 << 20
 SIZE, SHORT_SIZE = 1024, 48  # MiB
 LINE = 128  # bytes
-TALK = "import os\nline = b'x' * {length} + b'\\n'\nfor _ in range({count}): os.write(2, line)\n"
+TALK = 'exec perl -e \'$line = "x" x {length} . "\\n"; syswrite(STDERR, $line) for 1..{count}\'\n'
 
 
 def run(settings: Settings, wanted: Collection[str]) -> Iterator[Row]:
     """The row."""
     size = SHORT_SIZE if settings.short else SIZE
     with Scene() as scene:
-        text = TALK.format(length=LINE - 1, count=size * MIB // LINE)
-        scene.script("talk.py", text)
-        words = f"exec {sys.executable} -I -S {scene.folder}/talk.py"
-        program = scene.script("talk", f"{CALLED}{words}\n")
-        worker = scene.hire("w", 1, ffmpeg=program)
+        program = scene.script("talk", CALLED + TALK.format(length=LINE - 1, count=size * MIB // LINE))
+        worker = scene.hire("w", 1, ffmpeg=program, env={"FFGRID_SANDBOX": "auto"})
         bare = _bare(program)
         before, stored = resident(worker.pid), scene.ask(_memory)
         forget_peak(worker.pid)

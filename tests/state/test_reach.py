@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.state import reach as module
-from app.state.connect import UNREACHABLE, BadURL, check, shown
+from app.state.connect import UNREACHABLE, BadURL, check, shown, stop
 from app.state.reach import Unusable, glance, reach
+from app.state.reach import watch as watch_redis
 from app.state.sentinel import read
 from app.state.store import Store
 from tests.conftest import SERVERS, start_server
@@ -146,6 +147,36 @@ async def test_sentinels_and_servers_have_passwords_of_their_own(tmp_path: Path)
     finally:
         sentinel.kill()
         master.kill()
+
+
+async def test_a_daemon_says_when_a_server_goes_and_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "SAY_EVERY", 0.1)
+    server = Server("valkey", tmp_path, free_port())
+    store = Store(server.url)
+    watching = asyncio.create_task(watch_redis(store.redis, server.url))
+
+    async def says(word: str) -> None:
+        async with asyncio.timeout(20):
+            while not any(word in line for line in lines(caplog)):
+                await asyncio.wait([watching], timeout=0.05)
+        caplog.clear()
+
+    try:
+        await store.redis.ping()
+        assert lines(caplog) == []
+        server.kill()
+        await says("waiting for Redis")
+        await asyncio.to_thread(server.start, "--requirepass", "other")
+        await says("does not serve us")
+        server.kill()
+        await asyncio.to_thread(server.start)
+        await says("answers")
+    finally:
+        await stop(watching)
+        await store.close()
+        server.kill()
 
 
 # What evicts

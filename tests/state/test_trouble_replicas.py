@@ -268,6 +268,30 @@ async def test_a_frozen_master_is_left_for_the_new_one(watched: Replication) -> 
         await store.close()
 
 
+async def test_a_command_that_meets_a_former_master_goes_to_the_new_one(
+    watched: Replication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an error: its next try asks where the master is now."""
+    places = {"now": watched.master}
+
+    async def discover(name: str) -> tuple[str, int]:
+        return "127.0.0.1", places["now"].port
+
+    store = Store(watched.url)
+    monkeypatch.setattr(store.redis.connection_pool.sentinel_manager, "discover_master", discover)
+    try:
+        assert await store.redis.set("x", 1)
+        watched.sentinel.kill()
+        places["now"] = watched.replicas[0]
+        watched.replicas[0].ask("REPLICAOF", "NO", "ONE")
+        watched.master.ask("REPLICAOF", "127.0.0.1", watched.replicas[0].port)
+
+        assert await store.redis.set("x", 2)
+        assert watched.replicas[0].ask("GET", "x") == b"2"
+    finally:
+        await store.close()
+
+
 async def test_no_acknowledged_job_is_lost_with_its_master(watched: Replication) -> None:
     scene, told, enough = Scene(Store(watched.url, replicas=1)), set[str](), asyncio.Event()
     submitting = [asyncio.create_task(submit_for_ever(scene, told, enough)) for _ in range(8)]

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
-import signal
-import subprocess
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.farm import Farm, answers, until
-from tests.ports import free_port
-from tests.whole.tools import events, shim
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
-COMMANDS = {
-    "haproxy": lambda config, folder: ["haproxy", "-db", "-f", str(config)],
-    "nginx": lambda config, folder: ["nginx", "-g", "daemon off;", "-p", str(folder), "-c", str(config)],
-}
+from tests.farm import Farm, until
+from tests.whole.proxies import PROXIES, behind
+from tests.whole.tools import events, ffmpegs, shim
 
 
-@pytest.fixture(params=sorted(COMMANDS))
-def behind(request: pytest.FixtureRequest, own_farm: Farm, tmp_path: Path) -> Iterator[Farm]:
+@pytest.fixture(params=PROXIES)
+def proxied(request: pytest.FixtureRequest, own_farm: Farm, tmp_path: Path) -> Iterator[Farm]:
     """A farm whose clients know the address of a proxy only."""
-    kind: str = request.param
-    path = shutil.which(kind, path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/bin")
-    assert path, f"{kind} is not installed: run `make test`, which installs it"
-    port = free_port()
-    places = {"8080": port, "8001": own_farm.webs[0].port, "8002": own_farm.webs[1].port}
-    text = next(DEPLOY.glob(f"{kind}.*")).read_text()
-    config = tmp_path / "proxy.conf"
-    config.write_text(re.sub(r"127\.0\.0\.1:(\d+)", lambda found: f"127.0.0.1:{places[found[1]]}", text))
-    command = [path, *COMMANDS[kind](config, tmp_path)[1:]]
-    with (tmp_path / "proxy.log").open("wb") as log:
-        proxy = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
-        own_farm.proxy = f"http://127.0.0.1:{port}"
+    with behind(request.param, own_farm, tmp_path):
         yield own_farm
-    finally:
-        proxy.send_signal(signal.SIGTERM)
-        proxy.wait(10)
 
 
 class Killer(threading.Thread):
@@ -68,13 +44,13 @@ class Killer(threading.Thread):
         self.join()
 
 
-def test_an_attached_call_goes_on_while_coordinators_die(behind: Farm) -> None:
-    data = behind.client_root / "random.bin"
+def test_an_attached_call_goes_on_while_coordinators_die(proxied: Farm) -> None:
+    data = proxied.client_root / "random.bin"
     with Path("/dev/urandom").open("rb") as source:
         data.write_bytes(source.read(40 << 20))
-    with Killer(behind) as killer:
+    with Killer(proxied) as killer:
         sound = "-f s16le -ar 2400000 -ac 1".split()  # 4.8 MB/s
-        call = shim(behind, "-v", "error", "-readrate", "1", *sound, "-i", data, "-f", "s16le", "-")
+        call = shim(proxied, "-v", "error", "-readrate", "1", *sound, "-i", data, "-f", "s16le", "-")
         got = hashlib.sha256()
         assert call.stdout
         while piece := call.stdout.read(1 << 16):
@@ -86,12 +62,12 @@ def test_an_attached_call_goes_on_while_coordinators_die(behind: Farm) -> None:
     assert got.hexdigest() == hashlib.sha256(data.read_bytes()).hexdigest()
 
 
-def test_every_submission_becomes_one_job_that_ends_once(behind: Farm) -> None:
-    behind.install_shim()
-    with Killer(behind) as killer:
+def test_every_submission_becomes_one_job_that_ends_once(proxied: Farm) -> None:
+    proxied.install_shim()
+    with Killer(proxied) as killer:
         calls = [
             shim(
-                behind,
+                proxied,
                 *"-v error -f lavfi -i color=s=16x16:d=1 -f framemd5 -metadata".split(),
                 f"title={n}",
                 "-",
@@ -103,6 +79,18 @@ def test_every_submission_becomes_one_job_that_ends_once(behind: Farm) -> None:
 
     assert {call.returncode for call in calls} == {0}
     assert len(outputs) == 1
-    counted = events(behind)
+    counted = events(proxied)
     assert len(counted) == 24
     assert all(one["submit"] == one["start"] == one["succeed"] == 1 for one in counted.values())
+
+
+def test_the_job_of_a_killed_caller_ends_at_once(proxied: Farm) -> None:
+    marker = secrets.token_hex(8)
+    call = shim(
+        proxied, "-re", "-f", "lavfi", "-i", "testsrc2", "-metadata", f"title={marker}", "-f", "null", "-"
+    )
+    until(lambda: ffmpegs(marker))
+    time.sleep(0.3)  # it has no watcher yet: the proxy tells that its connection is closed
+    call.kill()
+
+    until(lambda: not ffmpegs(marker), within=10)

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from worker.aside import Hung, aside
+from worker import aside as aside_module
+from worker.aside import Hung, aside, unless
 
 
 async def test_it_gives_what_the_work_returns() -> None:
@@ -45,3 +46,26 @@ async def test_one_that_nobody_waits_for_any_more_harms_nobody() -> None:
         await waiting
     answers.set()
     await asyncio.sleep(0.05)
+
+
+async def test_work_that_was_stopped_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside_module, "GRACE", 0.1)
+    answers, stopped = threading.Event(), asyncio.Event()
+    waiting = asyncio.create_task(unless(stopped, aside(answers.wait)))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    stopped.set()
+
+    with pytest.raises(Hung, match="does not answer"):
+        async with asyncio.timeout(10):
+            await waiting
+    answers.set()
+
+
+async def test_work_that_is_quick_is_done_after_a_stop_too() -> None:
+    stopped = asyncio.Event()
+    stopped.set()
+
+    assert await unless(stopped, aside(divmod, 7, 2)) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await unless(stopped, aside(divmod, 7, 0))

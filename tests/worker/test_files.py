@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker import files
-from worker.files import Exists, check_free, described, publish, remove, stem, sweep, whole
+from worker.files import Exists, check_free, described, publish, remove, settled, stem, sweep, whole
 
 OURS, THEIRS = stem("JOB", 2, "bbbbbbbb"), stem("JOB", 1, "aaaaaaaa")
 
@@ -103,6 +103,24 @@ def test_an_attempt_that_died_between_link_and_unlink_is_ended(tmp_path: Path) -
     publish(left, replace=False)
 
     assert os.listdir(tmp_path) == ["a.mkv"]
+
+
+def test_outputs_are_on_the_disk_before_they_are_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renames, flushed = outputs(tmp_path, OURS, "a.mkv", "b.mkv"), []
+    monkeypatch.setattr(files.os, "fsync", lambda end: flushed.append(os.readlink(f"/proc/self/fd/{end}")))
+
+    said = settled(renames, OURS)
+
+    assert flushed == list(renames)
+    assert said == described(renames, OURS)
+
+
+def test_what_another_version_has_described_otherwise_is_not_adopted(tmp_path: Path) -> None:
+    said = described(outputs(tmp_path, THEIRS, "a.mkv"), THEIRS)
+
+    assert whole(unwritten(tmp_path, OURS, "a.mkv", "b.mkv"), OURS, said) is None
 
 
 @pytest.mark.parametrize("harm", ["gone", "longer", "other"])

@@ -8,6 +8,7 @@ import shutil
 import string
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from worker import place
+from worker import place, sandbox
+from worker.aside import Hung
 from worker.machine import Machine
 from worker.place import Place, Places
 from worker.sandbox import NoSandbox
@@ -44,7 +46,7 @@ def places(machine: Machine, mode: str) -> Iterator[Places]:
 
 
 def spec(**view: Any) -> dict[str, Any]:
-    return {"view": view}
+    return {"view": view, "args": [], "cwd": None}
 
 
 async def printed(found: Place, *command: str) -> str:
@@ -125,6 +127,49 @@ async def test_a_temporary_directory_with_a_special_name_is_not_used(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ROOT))
     with places(machine, "rewrite") as made:
         assert (await made.find(spec())).nowhere.startswith(("/tmp/ffgrid-", "/var/tmp/ffgrid-"))
+
+
+# Roots that do not answer
+
+
+def about(root: str, **view: Any) -> dict[str, Any]:
+    """The spec of a command that needs that root."""
+    return {**spec(**view), "args": ["-i", [{"root": root}, "/a"]]}
+
+
+@pytest.mark.parametrize("mode", ["namespace", "rewrite"])
+async def test_a_silent_root_is_missing_where_it_is_not_needed(machine: Machine, mode: str) -> None:
+    with places(machine, mode) as made:
+        made.mounts.silent = frozenset({"Odd"})
+        found = await made.find(about("Films", Films="/m", Odd="/o"))
+
+        assert found.view.keys() == {"Films", "Films2"}
+        assert await printed(found, "cat", f"{found.view['Films']}/a") == "films"
+        with pytest.raises(Hung, match="the root Odd does not answer"):
+            await made.find(about("Odd", Films="/m", Odd="/o"))
+        with pytest.raises(Hung):
+            await made.find({**spec(Odd="/o"), "cwd": [{"root": "Odd"}]})
+
+
+async def test_a_root_that_hangs_before_it_is_known_harms_only_what_needs_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, identity = threading.Event(), sandbox._identity
+
+    def hang(path: str) -> tuple[int, int]:
+        if path == machine.roots["Odd"]:
+            answers.wait(60)
+        return identity(path)
+
+    monkeypatch.setattr(sandbox, "_identity", hang)
+    monkeypatch.setattr(place, "QUICK", 0.2)
+    monkeypatch.setattr(place, "PATIENCE", 0.2)
+    with places(machine, "namespace") as made:
+        found = await made.find(about("Films", Films="/m", Odd="/o"))
+
+        assert found.view.keys() == {"Films"}
+        assert await printed(found, "cat", "/m/a") == "films"
+    answers.set()
 
 
 def broken(machine: Machine, tmp_path: Path) -> Machine:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import pytest
 from redis.exceptions import ConnectionError
 
-from app.state.leases import Lease
+from app.state.connect import stop
+from app.state.job import LeaseLost
+from app.state.leases import Lease, Leases
 from app.state.output import Entry, Output
 from app.state.store import Store
+from app.state.workers import LEASE_MS
 from app.wire import attach
 from app.wire.attach import EXIT, STDERR, STDOUT, TAKEN, WINDOW_BYTES, Exit
 from worker import report
-from worker.report import FLUSH_BYTES, KEPT_ENTRIES, LOG_ENTRY_BYTES, Caller, Log
+from worker.outcome import Outcome
+from worker.report import FLOOD_BYTES, FLUSH_BYTES, KEPT_ENTRIES, LOG_ENTRY_BYTES, Caller, LastWord, Log
 
 LEASE = Lease("01M7ZSCJGFM87A34V23JR094QD", "token", 2, b"")
 CHUNK = bytes(attach.CHUNK)
@@ -24,7 +28,7 @@ FULL = WINDOW_BYTES // len(CHUNK)  # chunks in a window
 
 
 class Recorder(Output):
-    """Remembers what is stored. `away` says how many of the next commands fail."""
+    """Remembers what is stored. `away` says how many of the next commands fail; it `hangs` until that is set."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes, bytes]] = []
@@ -32,6 +36,7 @@ class Recorder(Output):
         self.calls = 0
         self.freed = 0
         self.away = 0
+        self.hangs: asyncio.Event | None = None
 
     async def log(
         self, job_id: str, attempt: int, serial: int, batches: Iterable[tuple[bytes, bytes]]
@@ -52,6 +57,8 @@ class Recorder(Output):
     async def _answer(self) -> None:
         self.calls += 1
         await asyncio.sleep(0)
+        if self.hangs:
+            await self.hangs.wait()
         if self.away > 0:
             self.away -= 1
             raise ConnectionError("away")
@@ -106,12 +113,57 @@ async def test_many_small_writes_are_one_entry(output: Recorder) -> None:
     assert output.entries == [(1, STDERR, b"".join(b"line %02d\n" % number for number in range(100)))]
 
 
-async def test_a_full_batch_is_stored_at_once(output: Recorder) -> None:
+async def test_a_full_batch_of_stdout_is_stored_at_once(output: Recorder) -> None:
     log = Log(output, LEASE)
-    await log.write(STDERR, b"x" * FLUSH_BYTES)
+    await log.write(STDOUT, b"x" * FLUSH_BYTES)
 
-    assert output.logged() == b"x" * FLUSH_BYTES
+    assert output.logged(STDOUT) == b"x" * FLUSH_BYTES
     await log.close()
+
+
+async def test_what_is_said_on_stderr_does_not_wait_for_redis(output: Recorder) -> None:
+    log, output.hangs = Log(output, LEASE), asyncio.Event()
+    for number in range(3 * FLOOD_BYTES // 1000):
+        await log.write(STDERR, b"%03d\n" % (number % 1000) * 250)
+    await until(lambda: output.calls)
+    output.hangs.set()
+    await log.close()
+
+    stored, last = output.logged(), number % 1000
+    assert FLOOD_BYTES - 1000 < len(stored) <= FLOOD_BYTES
+    assert stored.endswith(b"%03d\n" % last)
+
+
+async def test_what_a_flood_has_washed_away_is_a_gap_in_the_numbers(output: Recorder) -> None:
+    log = Log(output, LEASE)
+    await log.write(STDERR, b"head\n")
+    await until(lambda: output.entries)
+    for _ in range(3):
+        await log.write(STDERR, b"x" * FLOOD_BYTES)
+    await log.close()
+
+    serials = [serial for serial, _, _ in output.entries]
+    whole = FLOOD_BYTES // LOG_ENTRY_BYTES
+    assert serials == [1, *range(2 + 2 * whole, 2 + 3 * whole)]
+    assert output.logged() == b"head\n" + b"x" * FLOOD_BYTES
+
+
+async def test_a_flood_keeps_nobody_from_working(output: Recorder) -> None:
+    log, turns = Log(output, LEASE), 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(work())
+    for _ in range(100):
+        await log.write(STDERR, b"x" * FLUSH_BYTES)
+    await stop(working)
+    await log.close()
+
+    assert turns >= 100
 
 
 async def test_two_streams_keep_their_order(output: Recorder) -> None:
@@ -171,12 +223,12 @@ async def test_what_could_not_be_stored_is_stored_later(output: Recorder) -> Non
     output.away = 2
     for number in range(3):
         try:
-            await log.write(STDERR, b"%d" % number * FLUSH_BYTES)
+            await log.write(STDOUT, b"%d" % number * FLUSH_BYTES)
         except ConnectionError:
             continue
     await log.close()
 
-    assert output.logged() == b"0" * FLUSH_BYTES + b"1" * FLUSH_BYTES + b"2" * FLUSH_BYTES
+    assert output.logged(STDOUT) == b"0" * FLUSH_BYTES + b"1" * FLUSH_BYTES + b"2" * FLUSH_BYTES
     assert [serial for serial, _, _ in output.entries] == list(range(1, len(output.entries) + 1))
 
 
@@ -209,6 +261,30 @@ async def test_of_a_long_outage_the_newest_is_kept_and_the_gap_is_numbered(outpu
     assert serials[0] > 300
     assert serials == list(range(serials[0], serials[0] + len(serials)))
     assert output.entries[-1][2] == b"0399" * 2000
+
+
+async def test_who_was_not_heard_of_for_a_lease_stores_nothing_until_he_is(output: Recorder) -> None:
+    silent = LEASE_MS / 1000 + 0.1
+    log = Log(output, LEASE, lambda: silent)
+    await log.write(STDERR, b"late words\n")
+    with pytest.raises(ConnectionError):
+        await log.close()
+    assert output.calls == 0
+
+    silent = 0.5
+    await log.close()
+
+    assert output.logged() == b"late words\n"
+
+
+async def test_of_a_job_that_is_anothers_nothing_more_is_stored(output: Recorder) -> None:
+    log = Log(output, LEASE)
+    await log.write(STDERR, b"late words\n")
+    log.lose()
+    await log.write(STDERR, b"and later ones\n")
+    await log.close()
+
+    assert output.calls == 0
 
 
 async def test_an_error_at_the_end_reaches_who_closes(output: Recorder) -> None:
@@ -413,3 +489,72 @@ async def test_what_the_caller_has_is_freed_on_a_real_server(store: Store) -> No
 
     entries = await store.output.receive(LEASE.id, "0-0", 0.0)
     assert [entry.number for entry in entries] == [8, 9, 10]
+
+
+# The last word
+
+
+class Ending(Leases):
+    """Remembers what it is told. `away` says how many of the next words get no answer."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.told: list[str] = []
+        self.away = away
+
+    async def litter(self, job_id: str) -> None:
+        self.told.append("litter")
+
+    async def release(self, lease: Lease) -> None:
+        await self._hear("release")
+
+    async def finish(
+        self, lease: Lease, event: str, fields: Mapping[str, str | int], again: bool = False
+    ) -> None:
+        await self._hear(event)
+
+    async def _hear(self, word: str) -> None:
+        if self.away > 0:
+            self.away -= 1
+            raise ConnectionError("away")
+        self.told.append(word)
+
+
+@pytest.mark.parametrize("untidy", [False, True])
+async def test_what_an_attempt_may_leave_is_told_before_its_end(output: Recorder, untidy: bool) -> None:
+    leases = Ending()
+    last_word = LastWord(leases, LEASE, Log(output, LEASE), lambda: False)
+
+    await last_word.finish(Outcome("fail", 1), untidy)
+    await last_word.release(untidy)
+
+    before = ["litter"] if untidy else []
+    assert leases.told == [*before, "fail", *before, "release"]
+
+
+async def test_the_last_word_is_said_until_it_is_heard(output: Recorder) -> None:
+    leases = Ending(away=3)
+    kept = Log(output, LEASE)
+    await kept.write(STDERR, b"the end")
+    output.away = 2
+
+    await LastWord(leases, LEASE, kept, lambda: False).finish(Outcome("succeed", 0), False)
+
+    assert (leases.told, output.logged()) == (["succeed"], b"the end")
+
+
+async def test_nothing_is_said_about_a_job_that_was_lost_meanwhile(output: Output) -> None:
+    class Away(Leases):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def finish(self, *arguments: object) -> None:
+            self.asked += 1
+            raise ConnectionError("away")
+
+    leases = Away()
+    last_word = LastWord(leases, LEASE, Log(output, LEASE), lambda: leases.asked > 1)
+
+    with pytest.raises(LeaseLost):
+        await last_word.finish(Outcome("succeed", 0), False)
+
+    assert leases.asked == 2

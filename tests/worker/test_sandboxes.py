@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,33 @@ async def test_the_least_used_namespace_goes_first(host: Path, monkeypatch: pyte
         await ready.get({"Films": "/a"}, mapped)
         third = await ready.get({"Films": "/c"}, mapped)
         assert [one.is_alive() for one in (first, second, third)] == [True, False, True]
+    finally:
+        ready.close()
+
+
+async def test_one_that_cannot_be_made_keeps_no_other_waiting(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, making = threading.Event(), 0
+
+    def make(binds: list[tuple[str, str]], programs: object) -> Sandbox:
+        nonlocal making
+        if binds[0][0].endswith("/tv"):
+            making += 1
+            answers.wait(60)
+        return Sandbox(binds, [])
+
+    monkeypatch.setattr(sandbox, "Sandbox", make)
+    ready = Sandboxes([])
+    mapped = {"Films": str(host / "films"), "TV": str(host / "tv")}
+    try:
+        hanging = [asyncio.create_task(ready.get({"TV": "/tv"}, mapped)) for _ in range(2)]
+        async with asyncio.timeout(10):
+            assert (await ready.get({"Films": "/media"}, mapped)).is_alive()
+        assert not any(one.done() for one in hanging)
+        answers.set()
+        first, second = await asyncio.gather(*hanging)
+        assert (first is second, making) == (True, 1)
     finally:
         ready.close()
 

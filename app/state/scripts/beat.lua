@@ -23,7 +23,7 @@ end
 local function refresh(id, entry)
   local stream = queue_of(id)
   local claimed = redis.pcall("XCLAIM", stream, K.group, ARGV[1], 0, entry, "JUSTID")
-  if claimed.err or #claimed == 0 then
+  if #claimed == 0 then -- of an error too
     redis.pcall("XGROUP", "CREATE", stream, K.group, "0", "MKSTREAM")
     enqueue(id)
     entry = redis.call("HGET", K.job .. id, "msg")

@@ -18,6 +18,17 @@ local function queue_of(id)
   return K.queue .. at[1] .. ":" .. at[2]
 end
 
+-- All streams that workers read.
+local function queues()
+  local all = {}
+  for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
+    for _, lane in ipairs(LANES) do
+      all[#all + 1] = K.queue .. cls .. ":" .. lane
+    end
+  end
+  return all
+end
+
 -- An entry is acknowledged and deleted, or it stays in the stream for ever.
 local function drop(stream, entry)
   redis.call("XACK", stream, K.group, entry)
@@ -67,23 +78,26 @@ local function move(id, event, fields)
   return rule.to
 end
 
+-- What a worker is told of a job that it holds with this token: {id, token, attempt, spec, published, "1" if its
+-- caller has come}. Or nil.
+local function lease(id, token)
+  local job = redis.call("HMGET", K.job .. id, "token", "attempt", "spec", "published", "caller")
+  return job[1] == token and { id, token, job[2], job[3], job[4] or "", job[5] and "1" or "" } or nil
+end
+
 -- Starts the job that a delivered entry points at. A stale entry is dropped; an entry that holds somebody's
 -- lease is not. Starting twice with one token is harmless: a client repeats what it had no answer to.
--- Returns {id, token, attempt, spec, published, "1" if its caller has come}, or nil.
+-- Returns what `lease` does.
 local function begin(stream, entry, id, worker, boot, token)
-  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt", "spec", "token", "published", "caller")
-  local published, called = job[6] or "", job[7] and "1" or ""
+  local job = redis.call("HMGET", K.job .. id, "state", "msg", "attempt")
   if job[2] ~= entry or not (job[1] == "queued" or HELD[job[1]]) then
     drop(stream, entry)
-    return nil
-  elseif HELD[job[1]] then
-    return job[5] == token and { id, token, job[3], job[4], published, called } or nil
+  elseif job[1] == "queued" then
+    redis.call("HSET", K.job .. id, "worker", worker, "attempt", text(job[3] + 1))
+    redis.call("HDEL", K.job .. id, "exit", "signal", "reason", "cause") -- how an attempt before has ended
+    move(id, "start", { "boot", boot, "token", token, "started", text(now()) })
   end
-  local attempt = text(job[3] + 1)
-  redis.call("HSET", K.job .. id, "worker", worker, "attempt", attempt)
-  redis.call("HDEL", K.job .. id, "exit", "signal", "reason", "cause", "due") -- how an attempt before has ended
-  move(id, "start", { "boot", boot, "token", token, "started", text(now()) })
-  return { id, token, attempt, job[4], published, called }
+  return lease(id, token)
 end
 
 -- Takes a job off its worker, and its entry out of its stream. Returns the new state, or nil where the table says no.
@@ -156,12 +170,11 @@ local function forget_worker(worker)
   redis.call("UNLINK", K.worker .. worker, K.inbox .. worker)
   for _, cls in ipairs(redis.call("HKEYS", K.classes)) do
     redis.call("ZREM", K.capable .. cls, worker)
-    for _, lane in ipairs(LANES) do
-      local stream = K.queue .. cls .. ":" .. lane
-      local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1, worker)
-      if not pending.err and #pending == 0 then
-        redis.call("XGROUP", "DELCONSUMER", stream, K.group, worker)
-      end
+  end
+  for _, stream in ipairs(queues()) do
+    local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1, worker)
+    if not pending.err and #pending == 0 then
+      redis.call("XGROUP", "DELCONSUMER", stream, K.group, worker)
     end
   end
 end

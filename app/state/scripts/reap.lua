@@ -10,40 +10,50 @@
 --
 -- Returns a list of {job id, what was done}, or nil where somebody has just ticked.
 local at, done = now(), {}
-local clock = redis.call("HMGET", KEYS[1], "last", "grace", "grace_callers")
-local last, grace, grace_callers = tonumber(clock[1]), tonumber(clock[2]) or 0, tonumber(clock[3]) or 0
-local gap = at - (last or 0)
-if last and gap >= 0 and gap < tonumber(ARGV[7]) then
+local clock = redis.call("HMGET", KEYS[1], "last", "grace", "grace_callers", "since")
+for i = 1, 4 do
+  clock[i] = tonumber(clock[i] or 0)
+end
+local last, grace, grace_callers, since = unpack(clock)
+local gap = at - last
+if gap >= 0 and gap < tonumber(ARGV[7]) then
   return nil
 end
--- Idle time counts outages too, and so does a clock that was set.
-if not last or gap < 0 or gap > tonumber(ARGV[3]) then
-  grace, grace_callers = at + ARGV[1], at + ARGV[6]
+
+-- Idle time counts outages too, and so does a clock that was set: silence before that proves nothing. Where it was
+-- set back, what is touched at a time to come would count as idle only long after that.
+if gap < 0 or gap > tonumber(ARGV[3]) then
+  grace, grace_callers, since = at + ARGV[1], at + ARGV[6], at
+  for _, stream in ipairs(gap < 0 and queues() or {}) do
+    local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 100000)
+    for _, row in ipairs(pending.err and {} or pending) do
+      redis.call("XCLAIM", stream, K.group, row[2], 0, row[1], "JUSTID")
+    end
+  end
 elseif gap > tonumber(ARGV[4]) then
   grace = math.max(grace, at + ARGV[5])
 end
-redis.call("HSET", KEYS[1], "last", text(at), "grace", text(grace), "grace_callers", text(grace_callers))
+redis.call("HSET", KEYS[1], "last", text(at), "grace", text(grace), "grace_callers", text(grace_callers),
+  "since", text(since))
 
--- Some jobs may be redone on suspicion. The others wait for proof: a later process on the same host that has
--- seen the earlier one dead, or a long silence.
+-- Some jobs may be redone on suspicion, and one that is to be cancelled is not redone. The others wait for proof: a
+-- later process on the same host that has seen this one dead, or a long silence without an outage in it.
 local function may_redo(id, job)
-  if job.redo == "suspected" then
+  if job.redo == "suspected" or job.cancel then
+    return true
+  elseif redis.call("HGET", K.worker .. job.worker, "fenced") == job.boot then
     return true
   end
-  local worker = redis.call("HMGET", K.worker .. job.worker, "boot", "fenced")
-  if worker[1] and worker[1] ~= job.boot and worker[2] == "1" then
-    return true
+  local suspect = tonumber(redis.call("HGET", K.job .. id, "suspect"))
+  if not suspect or suspect < since or suspect > at then
+    suspect = at
+    redis.call("HSET", K.job .. id, "suspect", text(at))
   end
-  redis.call("HSETNX", K.job .. id, "suspect", text(at))
-  return at - redis.call("HGET", K.job .. id, "suspect") >= ARGV[2] - ARGV[1]
+  return at - suspect >= ARGV[2] - ARGV[1]
 end
 
 local function look(stream, entry)
-  local row = redis.call("XRANGE", stream, entry, entry)[1]
-  local id = row and row[2][2]
-  if not id then
-    return drop(stream, entry)
-  end
+  local id = redis.call("XRANGE", stream, entry, entry)[1][2][2]
   local job = held(id)
   if job.msg ~= entry or not (HELD[job.state] or job.state == "queued") then
     drop(stream, entry)
@@ -53,15 +63,6 @@ local function look(stream, entry)
     done[#done + 1] = { id, "requeued" }
   elseif may_redo(id, job) then
     done[#done + 1] = { id, lose(id, job) }
-  end
-end
-
--- After a clock was set back, what was heard lies in the future and would not be silent for as long: all of it
--- was heard just now.
-local function hear(stream)
-  local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 1000)
-  for _, entry in ipairs(pending.err and {} or pending) do
-    redis.call("XCLAIM", stream, K.group, entry[2], 0, entry[1], "IDLE", 0, "JUSTID")
   end
 end
 
@@ -78,10 +79,9 @@ local function look_through(stream)
   end
 end
 
-local each = gap < 0 and hear or at >= grace and look_through
-for _, cls in ipairs(each and redis.call("HKEYS", K.classes) or {}) do
-  for _, lane in ipairs(LANES) do
-    each(K.queue .. cls .. ":" .. lane)
+if at >= grace then
+  for _, stream in ipairs(queues()) do
+    look_through(stream)
   end
 end
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", K.due, "-inf", at, "LIMIT", 0, 100)) do

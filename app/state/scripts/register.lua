@@ -8,24 +8,39 @@
 -- Returns "ok", or the ms since the holder's last beat as text.
 local at = now()
 local before = redis.call("HMGET", KEYS[1], "boot", "beat")
-if before[1] and before[1] ~= ARGV[2] and ARGV[5] ~= "1" and at - (before[2] or 0) < tonumber(ARGV[4]) then
-  return text(at - before[2])
+local replaces = before[1] and before[1] ~= ARGV[2]
+local proven = replaces and ARGV[5] == "1"
+if replaces and not proven and at - before[2] < tonumber(ARGV[4]) then
+  if tonumber(before[2]) > at then -- the clock was set back: its silence counts from now
+    redis.call("HSET", KEYS[1], "beat", text(at))
+  end
+  return text(math.max(at - before[2], 0))
 end
-if before[1] and before[1] ~= ARGV[2] and ARGV[5] == "1" then
-  for state in pairs(HELD) do
-    for _, id in ipairs(redis.call("ZRANGE", K.states .. state, 0, -1)) do
-      local job = held(id)
-      if job.worker == ARGV[1] and job.boot ~= ARGV[2] then
-        lose(id, job)
-      end
+
+-- Gives back what the process before held, or the reaper has taken from it. Nothing is known of still earlier
+-- processes: they may have run elsewhere.
+local function give_back(stream, consumer)
+  local pending = redis.pcall("XPENDING", stream, K.group, "-", "+", 10000, consumer)
+  for _, entry in ipairs(pending.err and {} or pending) do
+    local row = redis.call("XRANGE", stream, entry[1], entry[1])[1]
+    local job = row and held(row[2][2])
+    if job and job.boot == before[1] then
+      lose(row[2][2], job)
     end
   end
+end
+
+for _, stream in ipairs(proven and queues() or {}) do
+  give_back(stream, ARGV[1])
+  give_back(stream, K.reaper_name)
 end
 redis.call("HSET", KEYS[1], "boot", ARGV[2], "about", ARGV[3], "beat", text(at), "busy", "0")
 if before[1] ~= ARGV[2] then -- another boot: what an earlier one was told is not for this one
   redis.call("HDEL", KEYS[1], "draining")
-  redis.call("HSET", KEYS[1], "fenced", ARGV[5]) -- on another host the name alone proves no death
   redis.call("DEL", K.inbox .. ARGV[1])
+end
+if proven then -- on another host the name alone proves no death
+  redis.call("HSET", KEYS[1], "fenced", before[1])
 end
 redis.pcall("XGROUP", "CREATE", K.inbox .. ARGV[1], K.group, "0", "MKSTREAM")
 redis.call("PEXPIRE", KEYS[1], 86400000)

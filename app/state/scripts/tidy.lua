@@ -5,7 +5,8 @@
 -- ARGV[1]  ms after which no lost attempt lives       ARGV[2]  ms that a look may take
 -- ARGV[3]  n, then n ids of jobs that this worker has looked after, then the classes that it can serve
 --
--- Returns a list of {id, spec}. What this worker does not come back with, another gets later.
+-- Returns a list of {id, spec}. What this worker does not come back with, another gets later. A job of another class
+-- is left where it is, for those who can serve it; what none of them has taken for long goes behind the others.
 local at, found, able = now(), {}, {}
 for i = 4, 3 + ARGV[3] do
   local since = redis.call("HGET", K.job .. ARGV[i], "finished")
@@ -19,16 +20,23 @@ end
 for i = 4 + ARGV[3], #ARGV do
   able[ARGV[i]] = true
 end
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", at, "LIMIT", 0, 50)) do
+local due = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", at, "WITHSCORES", "LIMIT", 0, 50)
+for i = 1, #due, 2 do
+  local id, wait = due[i], ARGV[2]
   local job = redis.call("HMGET", K.job .. id, "state", "cls", "spec")
-  local wait = ARGV[2]
   if not job[1] then
     redis.call("ZREM", KEYS[1], id)
-  elseif FINAL[job[1]] and able[job[2]] then
-    found[#found + 1] = { id, job[3] }
   elseif not FINAL[job[1]] then -- its next attempt removes what the earlier ones have left
     wait = ARGV[1]
+  elseif able[job[2]] then
+    found[#found + 1] = { id, job[3] }
+  elseif at - due[i + 1] < tonumber(ARGV[2]) then -- those who can serve it come first
+    wait = nil
+  else
+    wait = 10 * ARGV[2]
   end
-  redis.call("ZADD", KEYS[1], "XX", text(at + wait), id)
+  if wait then
+    redis.call("ZADD", KEYS[1], "XX", text(at + wait), id)
+  end
 end
 return found
