@@ -222,8 +222,8 @@ def test_a_signal_before_the_job_has_begun_ends_it_too(acting: Farm) -> None:
 
 
 def test_a_signal_that_is_ignored_stays_ignored(acting: Farm) -> None:
-    script = 'trap "" INT; exec ffgrid submit --wait -- "$@"'
-    command = ["sh", "-c", script, "sh", *act("count")]
+    script = 'trap "" INT; exec "$0" submit --wait -- "$@"'
+    command = ["sh", "-c", script, FFGRID, *act("count")]
     with subprocess.Popen(
         command, cwd=acting.client_root, env=acting.environ, stderr=subprocess.PIPE
     ) as waiting:

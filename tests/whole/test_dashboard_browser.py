@@ -35,6 +35,7 @@ LOOK = """() => {
 FIRST_ASKED = (
     "(at) => performance.getEntriesByType('resource').map((one) => one.startTime - at).find((ms) => ms >= 0)"
 )
+KEPT = ("--appendonly", "yes", "--appendfsync", "always")  # of a server that will be killed
 HOSTILE = "<img src=x onerror=window.__pwned=1>'\"&\u202e\x1b\n.mkv"
 
 Open = Callable[..., Page]
@@ -257,8 +258,7 @@ def test_without_javascript_everything_is_there(farm: Farm, tabs: Tabs):
 
 
 def test_an_outage_of_redis_or_of_the_process_is_said_and_survived(tmp_path: Path, browser: Browser):
-    options = ("--appendonly", "yes")
-    with Farm.start(tmp_path, webs=1, options=options) as farm:
+    with Farm.start(tmp_path, webs=1, options=KEPT) as farm:
         assert farm.redis
         job_id = picture(farm, "before.mkv")
         tabs = Tabs(browser, farm)
@@ -285,7 +285,7 @@ def test_an_outage_of_redis_or_of_the_process_is_said_and_survived(tmp_path: Pat
 
 
 def test_a_page_that_is_opened_during_an_outage_fills_itself(tmp_path: Path, browser: Browser):
-    with Farm.start(tmp_path, webs=1, options=("--appendonly", "yes")) as farm:
+    with Farm.start(tmp_path, webs=1, options=KEPT) as farm:
         assert farm.redis
         job_id = picture(farm, "before.mkv")
         cookie = farm.signed_in()

@@ -331,7 +331,7 @@ def test_c35_a_killed_worker_before_any_output_is_replaced(pair: Pair, mode: str
 
 
 def test_c35_a_killed_worker_after_output_is_an_error(pair: Pair, mode: str) -> None:
-    done = killed_worker(pair, mode, "-re", *SOURCE, "-t", 3)
+    done = killed_worker(pair, mode, "-re", *SOURCE)
 
     last = done.err.replace(b"\r", b"\n").splitlines()[-1]
     assert done.status not in (0, None)
