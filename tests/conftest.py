@@ -23,6 +23,7 @@ from app.state.store import Store
 from tests import spread
 
 SERVERS = ("valkey", "redis")
+SHARED_FARMS = {"farm", "acting", "each_farm", "grid"}  # fixtures of more than one test
 
 # A shell without job control ignores these for what it starts in the background, and so would all our processes.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -41,6 +42,14 @@ settings.load_profile("steady")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """See tests/spread.py."""
     spread.order(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """No test has less room in a farm that it shares because another one has left something running in it."""
+    if isinstance(item, pytest.Function):
+        for name in SHARED_FARMS.intersection(item.funcargs):
+            item.funcargs[name].tidy()
 
 
 @pytest.hookimpl(optionalhook=True)

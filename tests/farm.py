@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -40,10 +37,10 @@ from app.state.store import Store
 from app.wire import keyfile
 from app.wire.messages import JOBS, WORKERS, job_path
 from tests.conftest import start_server
+from tests.ports import free_port
 
 ROOT = "It's [x] 50% so"  # what a directory may be called: every character is special to something
 ROOT_NAME = "Media"
-SHARED_FARMS = {"farm", "acting", "each_farm", "grid"}  # fixtures of more than one test
 PATIENCE = "60"  # seconds for a worker to take a call: where machines are busy, the usual five are too few
 FFGRID = str(Path(sys.executable).with_name("ffgrid"))
 
@@ -464,27 +461,6 @@ def own_mounts() -> list[str]:
     )
 
 
-def ports() -> Iterator[int]:
-    """Ports of this process' own, again and again. The kernel gives none of them to a connection."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
-    own = range(10_000 + 2000 * number, 12_000 + 2000 * number)
-    first = random.randrange(len(own))  # beside another run of the tests
-    return itertools.cycle([*own[first:], *own[:first]])
-
-
-PORTS = ports()
-
-
-def free_port() -> int:
-    """A port that nobody listens on, now and as long as the test runs."""
-    for port in PORTS:
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("unreachable")
-
-
 def answers(url: str) -> bool:
     """Whether a GET gives 200."""
     with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
@@ -498,14 +474,6 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     assert shutil.which("ffmpeg"), "ffmpeg is not installed: run `make test`, which installs it"
     with Farm.start(tmp_path_factory.mktemp("farm")) as started:
         yield started
-
-
-@pytest.fixture(autouse=True)
-def tidy(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No test has less room in a farm that it shares because another one has left something running."""
-    yield
-    for name in SHARED_FARMS.intersection(request.fixturenames):
-        request.getfixturevalue(name).tidy()
 
 
 @pytest.fixture

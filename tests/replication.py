@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.conftest import server_binary
+from tests.ports import free_port
 
 NAME = "ffgrid"  # of the master, for Sentinel
 DOWN_MS = 600  # silence after which the Sentinel takes a server for dead
@@ -160,14 +161,6 @@ def watch(kind: str, folder: Path, master_port: int, *more: str) -> Server:
     )
     (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
     return Server(kind, folder, free_port())
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(condition: Callable[[], object], within: float = 20.0) -> None:

@@ -62,9 +62,10 @@ class Watch:
 
     def _is_stalled(self, now: float) -> bool:
         idle = now - self._worked
-        if self._half is None and idle >= self._stall / 2:
-            self._half = now, processor_seconds(self._group)
-        if self._half is None or idle < self._stall:
+        if self._half is None:  # and what it uses from now on is judged at a later look
+            self._half = (now, processor_seconds(self._group)) if idle >= self._stall / 2 else None
+            return False
+        if idle < self._stall:
             return False
         began, used = self._half
         if processor_seconds(self._group) - used > IDLE * (now - began):

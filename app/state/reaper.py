@@ -13,7 +13,7 @@ from app.state.workers import LEASE_MS, PROOF_MS
 
 TICK = 0.5  # seconds between ticks, whoever makes them
 OUTAGE_MS = 3_000  # a pause between ticks that counts as an outage: everybody gets another lease
-HICCUP_MS = 1_000  # one in which heartbeats may have been missed ...
+HICCUP_MS = 2_000  # one in which heartbeats may have been missed ...
 HICCUP_GRACE_MS = 2_500  # ... and what workers get to make up for that
 CALLER_GRACE_MS = 45_000  # what an attached caller gets after an outage to come back
 KEEP_MS = 7 * 86_400_000  # how long an ended job is kept

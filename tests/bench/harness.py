@@ -30,6 +30,7 @@ from app.state.seal import Seal
 from app.state.store import Store
 from app.wire import keyfile
 from tests.bench.timing import Broken, wait_until
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_SECONDS = 5.0
@@ -275,14 +276,6 @@ class Side:
 def say(value: Any) -> None:
     """Tells the benchmark something, from a process on the side."""
     print(json.dumps(value), flush=True)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _connects(port: int) -> bool:

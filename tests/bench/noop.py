@@ -67,6 +67,8 @@ def _noop(seen: Seen) -> Any:
     class Noop:
         """Made the moment the start script has returned."""
 
+        stuck = None  # it has no process
+
         def __init__(self, lease: Lease, leases: Leases, *_: object) -> None:
             self.started = time.monotonic_ns()
             self.lease = lease

@@ -1,9 +1,10 @@
 """A hundred thousand queued jobs and a thousand idle workers on one server: what gets slower, and is any lost.
 
-Latencies are measured by turns with a second server beside it, whose queue is empty and which has no idle
-workers, so both meet the noise of one machine. Each turn submits a job, claims one, finishes it, and lists the
-newest 50. The idle workers are simulated, in three processes: each beats, ticks and blocks on a connection of
-its own as real ones do. `crowd` is a submission to the class that all of them block on.
+Latencies are measured by turns with a second server beside it, which has no idle workers and an all but empty
+queue: the 50 jobs that make a page as long as the other's. So both meet the noise of one machine. Each turn
+submits a job, claims one, finishes it, and lists the newest 50. `crowd` is a submission to the class that all
+idle workers block on. These are simulated, in three processes: each beats, ticks and blocks on a connection of
+its own as real ones do.
 
 Where the whole would take too long, a fifth of it is measured, and the names of the figures say so; `--long`
 measures all of it, whatever it takes.
@@ -18,9 +19,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from app.state.connect import BLOCK
 from app.state.leases import Leases
+from app.state.reaper import TICK
 from app.state.seal import Seal
 from app.state.store import Store
+from app.state.workers import BEAT
 from tests.bench import noop, scale_sides
 from tests.bench.figure import Aim, Figure, ratio
 from tests.bench.harness import Options, Stage
@@ -33,10 +37,10 @@ FIRST = 1000  # jobs after which it is known how long the rest takes
 FILLERS, HERDS, DRAINERS = 2, 3, 2  # processes
 SAMPLES, LONG_SAMPLES = 300, 2000
 CROWD_SAMPLES, CROWD_WARMING = 100, 5
-WARMING = 50  # turns that are not counted; they leave what fills a page
+WARMING = 50  # turns that are not counted
 PAGE = 50
 CPU_SECONDS = 10.0
-BESIDE = "an empty queue"
+BESIDE = "50 queued, no workers"
 SAME, BYTES = Aim(1.5, of_comparison=True), Aim(2048)
 ALL, ONCE = Aim(0, at_least=True, of_comparison=True), Aim(0, of_comparison=True)
 
@@ -63,6 +67,7 @@ def run(options: Options) -> Iterator[Figure]:
         asyncio.run(_turns(full, empty, WARMING))  # makes the classes, and loads the scripts
         size, rate, held = _fill(full, options.long)
         yield Figure(f"{size.name}.bytes-a-job", held, "B", aim=BYTES)
+        _filled(empty, "page", PAGE)
         _herd(full, size.workers)
         yield from _busy(full, empty, size)
         took = asyncio.run(_turns(full, empty, samples))
@@ -107,13 +112,15 @@ def _herd(stage: Stage, count: int) -> None:
 def _busy(full: Stage, empty: Stage, size: Size) -> Iterator[Figure]:
     """How much of a processor the servers take while the workers idle, and how many of these are in time."""
     stages = full, empty
-    before = [_processor(stage) for stage in stages]
+    before, asked = [_processor(stage) for stage in stages], _asked(full)
     began = time.monotonic()
     time.sleep(CPU_SECONDS)
-    after = [_processor(stage) for stage in stages]
+    after, answered = [_processor(stage) for stage in stages], _asked(full) - asked
     took = time.monotonic() - began
     loaded, bare = (100 * (late - early) / took for late, early in zip(after, before, strict=True))
     yield Figure(f"{size.name}.idle.cpu", loaded, "%", bare, "no workers", loaded - bare)
+    due = size.workers * (1 / BEAT + 1 / TICK + 1 / BLOCK)
+    yield ratio(f"{size.name}.idle.commands", answered / took, "/s", due, "beats, ticks, reads due")
     live = len([name for name in full.live_workers() if name.startswith("idle")])
     short = live - size.workers
     yield Figure(f"{size.name}.idle.live", live, "workers", size.workers, "started", short, aim=ALL)
@@ -202,3 +209,9 @@ def _processor(stage: Stage) -> float:
     """Seconds of a processor that its server has used."""
     info = _info(stage, "cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])
+
+
+def _asked(stage: Stage) -> int:
+    """How many scripts and blocking reads its server has answered."""
+    stats = _info(stage, "commandstats")
+    return sum(stats[f"cmdstat_{name}"]["calls"] for name in ("evalsha", "xreadgroup"))

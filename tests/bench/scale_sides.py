@@ -23,7 +23,7 @@ from tests.bench import noop
 from tests.bench.harness import MOVIES, say
 
 FLIGHT = 64  # submissions in the air
-BATCH = 32  # jobs that one claim takes
+BATCH, HANDS = 32, 4  # jobs that one claim takes, and how many a drainer makes at once
 FULL, IDLE = "full", "idle"  # labels: the class that fills up, and the one that idle workers block on
 
 
@@ -151,12 +151,16 @@ def drain(url: str, name: str) -> None:
         own = streams(leases, FULL)
         beating = asyncio.create_task(_beat(leases, FULL))
         counts: dict[str, Any] = {"started": 0, "finished": 0, "first": 0}
+
+        async def some() -> None:
+            while held := await leases.claim(own, BATCH):
+                counts["started"] += len(held)
+                counts["first"] += sum(lease.attempt == 1 for lease in held)
+                await finish(leases, held)
+                counts["finished"] += len(held)
+
         began = time.monotonic()
-        while held := await leases.claim(own, BATCH):
-            counts["started"] += len(held)
-            counts["first"] += sum(lease.attempt == 1 for lease in held)
-            await finish(leases, held)
-            counts["finished"] += len(held)
+        await asyncio.gather(*(some() for _ in range(HANDS)))
         say([began, time.monotonic(), *counts.values()])
         await beating
 

@@ -14,11 +14,12 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from tests.bench.harness import FFGRID, ROOT, free_port
+from tests.bench.harness import FFGRID, ROOT
 from tests.bench.timing import Broken, wait_until
 from tests.chaos.plan import WEBS, WORKERS, Fault
 from tests.chaos.scene import Scene
 from tests.farm import answers
+from tests.ports import free_port
 
 BALANCER = ROOT / "deploy" / "haproxy.cfg"
 WHERE = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from app.wire import signing
-from tests.farm import Farm, farm, own_farm, tidy
+from tests.farm import Farm, farm, own_farm
 
-__all__ = ["acting", "fake", "farm", "own_farm", "tidy"]
+__all__ = ["acting", "fake", "farm", "own_farm"]
 
 KEY_ID, SECRET = "tester", bytes(range(32))
 

@@ -20,7 +20,7 @@ from app.cli.client import Client, Patience, Unreachable, read_key
 from app.cli.errors import FAILED, NOT_ALLOWED, NOT_FOUND, TRY_AGAIN, UNREACHABLE, USAGE, Failure
 from app.cli.exchange import Unclear
 from tests.cli.conftest import Fake, lines, said
-from tests.farm import free_port
+from tests.ports import free_port
 
 Make = Callable[..., Fake]
 Ask = Callable[..., Client]

@@ -13,7 +13,8 @@ import pytest
 from app.cli import exchange, jobs
 from app.cli.main import main
 from tests.cli.conftest import act
-from tests.farm import FFGRID, ROOT_NAME, Farm, free_port, until
+from tests.farm import FFGRID, ROOT_NAME, Farm, until
+from tests.ports import free_port
 
 UNKNOWN = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 

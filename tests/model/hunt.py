@@ -1,7 +1,7 @@
 """Does anybody notice a mistake in a script? Stories and walks with it, until something is wrong.
 
-`python -m tests.model.hunt URL`, with mutants on stdin as they are printed: a line of JSON for each.
-`hunt_all` starts some of these.
+`python -m tests.model.hunt URL` reads from stdin which stories call which script, as a line of JSON, and mutants as
+they are printed. It prints a line of JSON for each. `hunt_all` starts some of these.
 """
 
 from __future__ import annotations
@@ -87,13 +87,15 @@ def hunt_all(mutants: Sequence[Mutant]) -> list[Found]:
     with tempfile.TemporaryDirectory() as folder:
         started = [_start(Path(folder) / str(share)) for share in range(PROCESSES)]
         try:
-            for share, (_, hunter) in enumerate(started):
-                hunter.stdin.write("".join(f"{mutant!s}\n" for mutant in mutants[share::PROCESSES]))
+            order = json.dumps(asyncio.run(prepare(started[0][1])))
+            for share, (_, _, hunter) in enumerate(started):
+                shared = map(str, mutants[share::PROCESSES])
+                hunter.stdin.write("\n".join([order, *shared]))
                 hunter.stdin.close()
-            printed = [hunter.stdout.read() for _, hunter in started]
-            failed = [hunter.wait(SECONDS) for _, hunter in started]
+            printed = [hunter.stdout.read() for _, _, hunter in started]
+            failed = [hunter.wait(SECONDS) for _, _, hunter in started]
         finally:
-            for server, hunter in started:
+            for server, _, hunter in started:
                 for process in (hunter, server):
                     process.kill()
                     process.wait()
@@ -102,22 +104,21 @@ def hunt_all(mutants: Sequence[Mutant]) -> list[Found]:
     return [Found(*json.loads(line)) for text in printed for line in text.splitlines()]
 
 
-def _start(folder: Path) -> tuple[subprocess.Popen[bytes], subprocess.Popen[str]]:
+def _start(folder: Path) -> tuple[subprocess.Popen[bytes], str, subprocess.Popen[str]]:
     folder.mkdir()
     server, url = start_server("valkey", folder)
     command = [sys.executable, "-m", "tests.model.hunt", url]
     hunter = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    return server, hunter
+    return server, url, hunter
 
 
 def main() -> None:
     """A hunter's process."""
     logging.disable()  # the reaper says what it does
-    url, wanted = sys.argv[1], set(sys.stdin.read().splitlines())
-    order = asyncio.run(prepare(url))
+    order, *wanted = sys.stdin.read().splitlines()
     for mutant in all_mutants():
         if str(mutant) in wanted:
-            print(json.dumps(hunt(url, mutant, order)), flush=True)
+            print(json.dumps(hunt(sys.argv[1], mutant, json.loads(order))), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,16 +48,15 @@ EARLY = re.compile(
 CONDITION = re.compile(r"(\s*)(if|elseif|while) (.*?) (then|do)( --.*)?$")
 NEVER = re.compile("(?!)")
 DANGEROUS = {
-    "prelude": re.compile(r"token|rule\.from|enqueue\(|losses|redo == |job\.cancel|drop\(stream"),
-    "beat": re.compile(r"token|boot ~=|refresh"),
-    "claim": re.compile(r"first == |begin\("),
-    "finish": re.compile(r"job\[[12]\] [=~]= ARGV|settle|won|job\[3\]"),
-    "progress": re.compile("token|ARGV\\[2\\]"),
-    "publish": re.compile("ARGV\\[2\\]|job\\[3\\]"),
-    "reap": re.compile(r"grace$|gap|redo|fenced|suspect|lose|enqueue|at >= grace|msg ~= entry"),
-    "register": re.compile(r"proven|give_back|job\.boot|replaces"),
-    "release": re.compile(r"job\[[1-4]\]|requeue|settle|enqueue"),
-    "submit": re.compile(r"seen|digest"),
+    "prelude": re.compile(r"token|rule\.from|enqueue\(id\)|losses \+ 1 >="),
+    "beat": re.compile(r"token|boot ~="),
+    "claim": re.compile(r"first =="),
+    "finish": re.compile(r"job\[[12]\] [=~]= ARGV|not settle|won"),
+    "progress": re.compile(r"ARGV\[2\] then"),
+    "publish": re.compile(r"ARGV\[2\] then"),
+    "reap": re.compile(r"grace$|at >= grace then|if gap|redo ==|lose|enqueue"),
+    "register": re.compile(r"proven"),
+    "release": re.compile(r"job\[2\] ~= |requeue|enqueue"),
 }
 
 

@@ -67,7 +67,7 @@ def to_be_found_out() -> list[Mutant]:
 
 def sample(mutants: list[Mutant]) -> list[Mutant]:
     """The most dangerous ones, and a few of each script."""
-    return [mutant for number, mutant in enumerate(mutants) if mutant.is_dangerous or number % 16 == 0]
+    return [mutant for number, mutant in enumerate(mutants) if mutant.is_dangerous or number % 40 == 0]
 
 
 def survivors(found: Collection[Found]) -> list[str]:

@@ -15,7 +15,7 @@ from shim.comeback import RENEWALS, Comeback
 from shim.config import Config
 from shim.connection import Connection, Refused, Unreachable
 from shim.relay import Lost
-from tests.farm import free_port
+from tests.ports import free_port
 from tests.shim.conftest import answer, problem
 from tests.shim.test_relay import ID, WAIT, Call, call, listener, start
 

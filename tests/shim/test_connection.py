@@ -14,7 +14,7 @@ from app.wire import signing, websocket
 from app.wire.keyfile import Key
 from shim import connection as module
 from shim.connection import Connection, Refused, Unreachable, _split
-from tests.farm import free_port
+from tests.ports import free_port
 from tests.shim.conftest import Fake, answer, problem, upgraded
 
 Make = Callable[..., Fake]

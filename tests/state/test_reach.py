@@ -16,7 +16,8 @@ from app.state.reach import watch as watch_redis
 from app.state.sentinel import read
 from app.state.store import Store
 from tests.conftest import SERVERS, start_server
-from tests.replication import NAME, Replication, Server, free_port, watch
+from tests.ports import free_port
+from tests.replication import NAME, Replication, Server, watch
 
 SECRET = "s3cr3t"
 

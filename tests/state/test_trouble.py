@@ -25,7 +25,8 @@ from app.state.connect import FULL, UNREACHABLE
 from app.state.store import Store
 from app.state.trouble import NoSuchMaster, NotNow, classified, hopeless
 from tests.conftest import SERVERS
-from tests.replication import Replication, Server, free_port, wait_for
+from tests.ports import free_port
+from tests.replication import Replication, Server, wait_for
 from tests.state.conftest import Scene
 
 SPIN = """

@@ -17,7 +17,8 @@ from app.state.leases import Leases
 from app.state.lifecycle import STATES
 from app.state.store import Store
 from tests.conftest import SERVERS
-from tests.replication import Server, free_port
+from tests.ports import free_port
+from tests.replication import Server
 from tests.state.conftest import Scene
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")

@@ -18,7 +18,8 @@ from app.state.requirements import class_id, requirement
 from app.wire import attach as frames
 from app.wire import roots
 from app.wire.messages import ARGUMENT_LIMIT, JOBS, WORKERS, job_path
-from tests.farm import free_port, until
+from tests.farm import until
+from tests.ports import free_port
 from tests.web.conftest import INPUT, Answer, Key, Site, ask, request, say, submission
 
 NEEDS = requirement("ffmpeg", ["Movies"], {}, [])

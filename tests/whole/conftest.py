@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SERVERS
-from tests.farm import Farm, farm, own_farm, tidy
+from tests.farm import Farm, farm, own_farm
 
-__all__ = ["any_farm", "farm", "own_farm", "tidy"]
+__all__ = ["any_farm", "farm", "own_farm"]
 
 
 @pytest.fixture(scope="module", params=SERVERS)

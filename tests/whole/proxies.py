@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.farm import Farm, answers, free_port, until
+from tests.farm import Farm, answers, until
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMMANDS = {

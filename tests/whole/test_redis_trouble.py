@@ -15,7 +15,8 @@ from redis import Redis
 
 from tests.conftest import SERVERS
 from tests.farm import Farm, Web, until
-from tests.replication import Replication, Server, free_port
+from tests.ports import free_port
+from tests.replication import Replication, Server
 from tests.whole.tools import direct, events, ffmpegs, frames, litter, shim
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")

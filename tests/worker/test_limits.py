@@ -59,6 +59,14 @@ async def test_a_process_that_computes_is_slow_and_not_stalled(start: Start) -> 
     assert await verdict(Watch(start(BUSY).pid, 0, 0.6), 2.5) is None
 
 
+async def test_what_is_looked_at_seldom_is_not_judged_at_the_first_look(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOOK", 0.5)
+
+    assert await verdict(Watch(start(BUSY).pid, 0, 0.4), 2.5) is None
+
+
 async def test_what_its_children_compute_counts(start: Start) -> None:
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-I', '-S', '-c', {BUSY!r}])"
 

@@ -173,6 +173,19 @@ async def mended_before_anybody_reads(do: Tale, case: str) -> None:
 
 
 @story()
+async def a_group_that_knows_of_no_delivery(do: Tale) -> None:
+    """Made anew by a claim that reads nothing yet: the job that runs is watched by nobody."""
+    await do.crew("w1", "w2")
+    await do.running()
+    await do("beat", process=1)
+    await do("destroy_group")
+    await do("claim", process=1)
+    await do("audit")
+    await do("lapse", beats=0, seconds=14)
+    assert do.world.job(0).losses
+
+
+@story()
 async def an_audit_step_by_step(do: Tale) -> None:
     await do.crew("w1", "w2")
     await do("submit", retries=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.state.leases import TIDY_MS
 from app.state.lifecycle import ENDINGS
 from app.state.workers import HELD_MS, LEASE_MS, PROOF_MS
 from tests.model.stories.tale import Tale, story
@@ -216,6 +217,19 @@ async def files_that_another_worker_can_reach(do: Tale) -> None:
     await do("tidy", process=1)
     await do("wait_long", milliseconds=8 * DAY)
     await do("tidy", process=1, share="all")
+
+
+@story(-1, 0)
+async def files_that_nobody_comes_for(do: Tale, case: int) -> None:
+    """What those who can serve its class have not asked for in time goes behind the others."""
+    await do("register", name="w1", host="den")
+    await do("register", name="w2", host="attic")
+    await do.pass_time(LEASE_MS + 500)
+    await do.running(process=1, max_attempts=1)
+    await do("lapse", beats=2, seconds=8)
+    (since,) = do.world.model.litter.values()
+    await do("wait", milliseconds=since + TIDY_MS + case - do.world.model.now)
+    await do("tidy", process=0)
 
 
 @story()
