@@ -73,7 +73,8 @@ def _round(scene: Scene, crew: list[Member], number: int) -> None:
     long = [job for name, job in jobs.items() if name not in ("fails", "fills", "overdue")]
     scene.until_working(long)
     pids = {job: pid for member in crew for job, pid in processes(member.ffmpegs()).items()}
-    os.kill(pids[jobs["crashes"]], signal.SIGKILL)
+    if crashing := pids.get(jobs["crashes"]):  # on a busy machine it may have ended by now
+        os.kill(crashing, signal.SIGKILL)
     scene.cancel([jobs["cancelled"]])
     worker = {name: scene.job(jobs[name]).worker for name in ("dead", "again", "released")}
     for index, member in enumerate(crew):

@@ -16,7 +16,7 @@ def test_the_rows_of(group: str, found: Finding) -> None:
         print(row["id"], row["what"], row["value"], row["unit"])
 
     assert document["broken"] == {}, document["said"]
-    assert {row["id"] for row in document["rows"]} == set(GROUPS[group].rows)
+    assert {row["id"] for row in document["rows"]} == set(GROUPS[group].rows), document["said"]
     failed = [
         f"{row['id']} {row['what']}: {row['value']}" for row in document["rows"] if row["verdict"] == "FAIL"
     ]
