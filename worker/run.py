@@ -38,7 +38,7 @@ CANCEL_SECONDS = 1.0  # from SIGTERM to SIGKILL
 STUCK_SECONDS = 6.0  # from SIGKILL to giving up a process that does not end
 FLUSH_SECONDS = 600.0  # until outputs are on the disk, which may have much else to write
 PUBLISH_SECONDS = 60.0  # until they have their names
-STDIN_SECONDS = 1.0  # how long a job waits for input that its caller says is there
+STDIN_SECONDS = 5.0  # how long a job waits for input that its caller says is there
 CALLER_SECONDS = 2.0  # between two looks whether a caller has come, which its coordinator also says at once
 RETRY = 0.5  # seconds before Redis is told again how a job ended
 
