@@ -114,7 +114,7 @@ def test_jobs_that_need_a_root_that_hangs_wait_until_it_answers(hanging: Hanging
     )
     other = hanging.submit(*SHORT, hanging.farm.client_root / "other.mkv")
 
-    until(lambda: hanging.state(other) == "done", within=4)
+    until(lambda: hanging.state(other) == "done")
     assert (hanging.state(needs), hanging.farm.job(needs)["attempt"]) == ("queued", 0)
     hanging.mount.answer()
     until(lambda: hanging.state(needs) == "done")
