@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.state.reaper import HICCUP_GRACE_MS
+from app.state.reaper import HICCUP_GRACE_MS, HICCUP_MS, OUTAGE_MS
 from app.state.workers import HELD_MS, LEASE_MS, PROOF_MS
 from tests.model.stories.tale import Tale, story
 from tests.model.upkeep import HOUR, MINUTE
@@ -137,7 +137,7 @@ async def a_chain_of_processes(do: Tale) -> None:
 @story(
     *[
         (gap, rest)
-        for gap in (399, 400, 1000, 1001, 3000, 3001, MINUTE)
+        for gap in (399, 400, HICCUP_MS, HICCUP_MS + 1, OUTAGE_MS, OUTAGE_MS + 1, MINUTE)
         for rest in (LEASE_MS, HICCUP_GRACE_MS)
     ]
 )
