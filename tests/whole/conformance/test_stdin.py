@@ -138,7 +138,7 @@ def test_b23_c_freezes_and_a_newline_goes_on(pair: Pair) -> None:
 
 def test_b24_the_question_mark_probe_always_gets_the_keys(pair: Pair) -> None:
     """20 times; the real program may lose this race itself, the stand-in may not."""
-    args = ["-hide_banner", "-f", "lavfi", "-i", "nullsrc=s=1x1:d=1000", "-f", "null", "-"]
+    args = ["-hide_banner", "-f", "lavfi", "-i", "nullsrc=s=1x1:d=4000", "-f", "null", "-"]
 
     def ask(side: Side) -> tuple[int, bool]:
         call = side.start(*args, stdin=subprocess.PIPE)
