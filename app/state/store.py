@@ -8,6 +8,7 @@ from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
+from app.state.listing import Listing
 from app.state.output import Output
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
@@ -33,6 +34,7 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.listing = Listing(self.redis, self.keys, self.scripts)
         self.reaper = Reaper(self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:

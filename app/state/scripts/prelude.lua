@@ -55,7 +55,7 @@ end
 -- Returns the new state, or nil where the table has no such move.
 local function move(id, event, fields)
   local key, rule = K.job .. id, MOVES[event]
-  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started")
+  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started", "created")
   if not rule.from[job[1]] then
     return nil
   end
@@ -63,6 +63,8 @@ local function move(id, event, fields)
   redis.call("HSET", key, "state", rule.to, unpack(fields))
   redis.call("ZREM", K.states .. job[1], id)
   redis.call("ZADD", K.states .. rule.to, at, id)
+  redis.call("ZREM", K.made .. job[1], id)
+  redis.call("ZADD", K.made .. rule.to, job[5] or at, id)
   if HELD[job[1]] and not HELD[rule.to] then
     record(id, event, job, fields)
     redis.call("HDEL", key, "token", "boot", "suspect")
