@@ -55,14 +55,23 @@ class Keys:
         """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
         self.idem_prefix = self.tag + ":idem:"
         """string PX · + owner:key: job id and digest of the submission · 1 day"""
+        self._name_access()
+        self._name_records()
+
+    def _name_records(self) -> None:
+        """What is remembered of what was done, and to many jobs at once."""
+        self.operations = self.tag + ":operations"
+        """zset · id of an operation on many jobs by the ms until which it is remembered, inf while it goes on"""
+        self.operation_prefix = self.tag + ":operation:"
+        """hash · + operation id: work (JSON) digest state total exact done skipped failed began ended note place
+        token held (ms until which a process works at it) · 1 day after its end"""
         self.fallbacks = self.tag + ":fallbacks"
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
-        self._name_access()
 
     def _name_access(self) -> None:
-        """Who may do something: keys that sign, and users of the dashboard."""
+        """Who may do something, and did: keys that sign, and users of the dashboard."""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
         self.nonce_prefix = self.tag + ":nonce:"
@@ -71,10 +80,14 @@ class Keys:
         """hash · name of a dashboard's user -> role, hash of the password ... JSON and a seal"""
         self.session_prefix = self.tag + ":session:"
         """string PX · + random id: ms at which it began · 8 h without a request, 7 d"""
+        self.streams_prefix = self.tag + ":streams:"
+        """zset PX · + session's id: tab that holds a stream open, by the ms until which it counts"""
         self.link_prefix = self.tag + ":link:"
         """string PX · + random id: the user whom this one-time link signs in · 1 h, or its first use"""
         self.tries_prefix = self.tag + ":tries:"
         """zset PX · + user:digest or address:address: passwords tried, marks by ms · 1 min"""
+        self.activity = self.tag + ":activity"
+        """stream · who did what: what people and keys have changed · MAXLEN ~ 10000, 90 days"""
 
     def state(self, state: str) -> str:
         """zset · see `states`"""
@@ -91,6 +104,10 @@ class Keys:
     def job(self, job_id: str) -> str:
         """hash · see `job_prefix`"""
         return self.job_prefix + job_id
+
+    def operation(self, operation_id: str) -> str:
+        """hash · see `operation_prefix`"""
+        return self.operation_prefix + operation_id
 
     def queue(self, cls: str, lane: str) -> str:
         """stream · see `queue_prefix`"""
@@ -111,6 +128,10 @@ class Keys:
     def session(self, session_id: str) -> str:
         """string · see `session_prefix`"""
         return self.session_prefix + session_id
+
+    def streams(self, session_id: str) -> str:
+        """zset · see `streams_prefix`"""
+        return self.streams_prefix + session_id
 
     def link(self, link_id: str) -> str:
         """string · see `link_prefix`"""

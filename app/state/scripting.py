@@ -18,7 +18,7 @@ from app.wire.messages import LANES
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake"})
 
 
 class Scripts:
@@ -83,6 +83,7 @@ def _tables(keys: Keys) -> str:
         "litter": keys.litter,
         "idem": keys.idem_prefix,
         "group": GROUP,
+        "operations": keys.operations,
         "reaper_name": REAPER,
     }
     moves = {

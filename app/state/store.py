@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from app.state.activity import Activity
 from app.state.clients import Clients, Master
 from app.state.connect import open_blocking, open_commands, open_replicated
+from app.state.events import Events
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.listing import Listing
+from app.state.operations import Operations
 from app.state.output import Output
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
@@ -35,6 +38,9 @@ class Store:
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
         self.listing = Listing(self.redis, self.keys, self.scripts)
+        self.operations = Operations(self.redis, self.keys, self.scripts, self.listing)
+        self.activity = Activity(self.redis, self.keys)
+        self.events = Events(self.redis, self.blocking, self.keys)
         self.reaper = Reaper(self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:

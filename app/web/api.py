@@ -46,8 +46,7 @@ async def retry(request: Request, client: Client, body: bytes) -> Response:
             409, "not-ended", f"job {old.id} is {old.state}: only a job that has ended can be run again"
         )
     key = schema.decode(body, schema.Retry).key
-    wanted = {**await jobs(request).sealed_spec(old.id), "attach": False, "retry_of": old.id}
-    return await _submitted(request, _stored(key, wanted, old.owner, require_worker=False))
+    return await _submitted(request, await anew(jobs(request), old, key))
 
 
 @signed(*ANYBODY)
@@ -193,6 +192,12 @@ def prepare(wanted: schema.Submission, owner: str) -> Stored:
     if wanted.attach and wanted.retries:
         raise Problem(422, "invalid", "retries: an attached job runs once, its caller sees how that ends")
     return _stored(wanted.key, spec, owner, wanted.require_worker)
+
+
+async def anew(all_jobs: Jobs, old: Job, key: str) -> Stored:
+    """The same command again, as a new job of the same owner. Raises Problem, NoSuchJob, BadSeal."""
+    wanted = {**await all_jobs.sealed_spec(old.id), "attach": False, "retry_of": old.id, "lane": old.lane}
+    return _stored(key, wanted, old.owner, require_worker=False)
 
 
 def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) -> Stored:
