@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.state.clients import Clients, Master
 from app.state.connect import open_blocking, open_commands, open_replicated
 from app.state.fallbacks import Fallbacks
+from app.state.history import History
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
@@ -33,7 +34,8 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
-        self.reaper = Reaper(self.keys, self.scripts)
+        self.history = History(self.redis, self.keys, self.workers)
+        self.reaper = Reaper(self.keys, self.scripts, self.history)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""
