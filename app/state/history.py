@@ -77,9 +77,8 @@ class History:
 
     async def _store(self, minute: int) -> None:
         fields = await self._look()
-        with suppress(
-            ResponseError
-        ):  # somebody has this minute's, or a later one from before the clock was set back
+        # Somebody may have this minute's, or a later one from before the clock was set back.
+        with suppress(ResponseError):
             await self._redis.xadd(
                 self._keys.history, fields, id=f"{minute * 1000}-0", maxlen=KEPT, approximate=True
             )
