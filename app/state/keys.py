@@ -57,7 +57,15 @@ class Keys:
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
+        self._name_figures()
         self._name_access()
+
+    def _name_figures(self) -> None:
+        """What charts are drawn from."""
+        self.totals = self.tag + ":totals"
+        """hash · what was counted since the beginning, see `totals`"""
+        self.history = self.tag + ":history"
+        """stream · a sample a minute, its id is the minute, see `history` · MAXLEN ~ 1500"""
 
     def _name_access(self) -> None:
         """Who may do something, and did: keys that sign, and users of the dashboard."""

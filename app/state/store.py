@@ -7,6 +7,7 @@ from app.state.clients import Clients, Master
 from app.state.connect import open_blocking, open_commands, open_replicated
 from app.state.events import Events
 from app.state.fallbacks import Fallbacks
+from app.state.history import History
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
@@ -37,7 +38,8 @@ class Store:
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
         self.activity = Activity(self.redis, self.keys)
         self.events = Events(self.redis, self.blocking, self.keys)
-        self.reaper = Reaper(self.keys, self.scripts)
+        self.history = History(self.redis, self.keys, self.workers)
+        self.reaper = Reaper(self.keys, self.scripts, self.history)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""
