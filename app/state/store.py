@@ -11,6 +11,7 @@ from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.output import Output
+from app.state.queues import Queues
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
 from app.state.seal import Seal
@@ -38,6 +39,7 @@ class Store:
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
         self.activity = Activity(self.redis, self.keys)
         self.events = Events(self.redis, self.blocking, self.keys)
+        self.queues = Queues(self.redis, self.keys)
         self.server = Server(self.redis)
         self.reaper = Reaper(self.keys, self.scripts)
 
