@@ -38,7 +38,7 @@ class Keys:
         self.workers = self.tag + ":workers"
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
-        """hash · + worker id: boot about busy draining beat · 1 day after the last beat"""
+        """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.events = self.tag + ":events"

@@ -12,9 +12,11 @@ from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.output import Output
+from app.state.queues import Queues
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
 from app.state.seal import Seal
+from app.state.server import Server
 from app.state.sessions import Sessions
 from app.state.users import Users
 from app.state.workers import Workers
@@ -40,6 +42,8 @@ class Store:
         self.events = Events(self.redis, self.blocking, self.keys)
         self.history = History(self.redis, self.keys, self.workers)
         self.reaper = Reaper(self.keys, self.scripts, self.history)
+        self.queues = Queues(self.redis, self.keys)
+        self.server = Server(self.redis)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""

@@ -21,7 +21,7 @@ from app.state.job import JobError
 from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, live, login, openapi, pages, people, problems
+from app.web import api, dashboard, fallbacks, live, login, openapi, pages, people, problems, workforce
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
@@ -45,8 +45,10 @@ API = [
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
-    Route(WORKERS, api.workers, methods=["GET"]),
-    Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
+    Route(WORKERS, workforce.workers, methods=["GET"]),
+    Route(WORKERS + "/{worker_id}/drain", workforce.drain, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/pause", workforce.pause_worker, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
 # The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
