@@ -22,11 +22,13 @@ class Keys:
         """zset · job id by creation ms"""
         self.states = self.tag + ":jobs:"
         """zset · + state: job id by ms of entering it"""
+        self.made = self.tag + ":made:"
+        """zset · + state: job id by creation ms, for lists"""
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
         """hash · + job id: state spec cls lane owner redo attempt losses failures worker boot token msg paused
-        published (what was about to get its name) try:<attempt> (how it ended, JSON) ... · 7 days"""
+        published (what was about to get its name) label:<name> try:<attempt> (how it ended, JSON) ... · 7 days"""
         self.queue_prefix = self.tag + ":q:"
         """stream, group `w` · + class:lane: {job: id}, only a hint that somebody should look"""
         self.classes = self.tag + ":classes"
@@ -89,6 +91,10 @@ class Keys:
     def state(self, state: str) -> str:
         """zset · see `states`"""
         return self.states + state
+
+    def made_in(self, state: str) -> str:
+        """zset · see `made`"""
+        return self.made + state
 
     def owned_by(self, key_id: str) -> str:
         """zset · see `owned`"""

@@ -11,6 +11,7 @@ from app.state.history import History
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
+from app.state.listing import Listing
 from app.state.output import Output
 from app.state.queues import Queues
 from app.state.reaper import Reaper
@@ -44,6 +45,7 @@ class Store:
         self.reaper = Reaper(self.keys, self.scripts, self.history)
         self.queues = Queues(self.redis, self.keys)
         self.server = Server(self.redis)
+        self.listing = Listing(self.redis, self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""

@@ -51,22 +51,6 @@ async def retry(request: Request, client: Client, body: bytes) -> Response:
 
 
 @signed(*ANYBODY)
-async def listing(request: Request, client: Client, body: bytes) -> Response:
-    """The newest jobs: `state`, `limit` (1 to 200) and `before`, the `next` of the page before."""
-    query = request.query_params
-    state, limit, before = query.get("state", ""), query.get("limit", "50"), query.get("before", "")
-    if state and state not in lifecycle.STATES:
-        raise Problem(422, "invalid", f"state: {state!r} is none of {', '.join(lifecycle.STATES)}")
-    if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit) <= 200:
-        raise Problem(422, "invalid", f"limit: expected 1 to 200, got {limit!r}")
-    if before and not _is_cursor(before, is_id):
-        raise Problem(422, "invalid", "before: expected the 'next' of an earlier page")
-    owner = "" if client.role == "admin" else client.id
-    found, following = await jobs(request).page(int(limit), before, state, owner)
-    return answer({"jobs": [views.job(one) for one in found], "next": following or None})
-
-
-@signed(*ANYBODY)
 async def show(request: Request, client: Client, body: bytes) -> Response:
     """One job."""
     return answer(views.job(await owned_job(request, client)))
@@ -108,7 +92,7 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
     """What the job printed, a JSON object a line; with `follow=1` until it ends. `after` skips entries."""
     one = await owned_job(request, client)
     after, follow = request.query_params.get("after", "0-0"), request.query_params.get("follow") == "1"
-    if not _is_cursor(after, _is_number):
+    if not is_cursor(after, _is_number):
         raise Problem(422, "invalid", "after: expected the id of an entry")
     lines = _log_lines(request.app.state.store.output, jobs(request), one.id, after, follow)
     return StreamingResponse(lines, media_type="application/x-ndjson")
@@ -294,7 +278,8 @@ def _log_line(entry: Entry) -> dict[str, Any]:
         return {**line, "b64": base64.b64encode(entry.data).decode()}
 
 
-def _is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
+def is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
+    """Whether it is a number, a hyphen and what the second must be."""
     first, separator, second = text.partition("-")
     return bool(separator) and _is_number(first) and is_second(second)
 

@@ -21,7 +21,7 @@ from app.state.job import JobError
 from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, live, login, openapi, pages, people, problems, workforce
+from app.web import api, dashboard, fallbacks, lists, live, login, openapi, pages, people, problems, workforce
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
@@ -34,7 +34,7 @@ from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
-    Route(JOBS, api.listing, methods=["GET"]),
+    Route(JOBS, lists.listing, methods=["GET"]),
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
     Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
