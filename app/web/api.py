@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -17,9 +16,8 @@ from app.state.clients import Client
 from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs, Submitted
 from app.state.jobs import Submission as Stored
-from app.state.output import Entry, Output
 from app.state.requirements import requirement
-from app.web import schema, views
+from app.web import logs, schema, views
 from app.web.auth import signed
 from app.web.census import Census
 from app.web.problems import Problem
@@ -27,7 +25,6 @@ from app.wire import command, placing, roots
 from app.wire.messages import FLEET_HEADER, STALL_SECONDS, WITHDRAWN, job_path
 
 ANYBODY = ("client", "admin")
-LOG_WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
 
 
 @signed(*ANYBODY)
@@ -110,7 +107,7 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
     after, follow = request.query_params.get("after", "0-0"), request.query_params.get("follow") == "1"
     if not _is_cursor(after, _is_number):
         raise Problem(422, "invalid", "after: expected the id of an entry")
-    lines = _log_lines(request.app.state.store.output, jobs(request), one.id, after, follow)
+    lines = logs.told(request.app.state.store.output, jobs(request), one.id, after, follow)
     return StreamingResponse(lines, media_type="application/x-ndjson")
 
 
@@ -266,45 +263,6 @@ async def _submitted(request: Request, submission: Stored) -> Response:
         )
     headers = {"Location": job_path(made.id), **await census(request).header(submission.needs["labels"])}
     return answer(body, 201 if made.new else 200, headers)
-
-
-async def _log_lines(
-    output: Output, all_jobs: Jobs, job_id: str, after: str, follow: bool
-) -> AsyncIterator[bytes]:
-    last: Entry | None = None
-    while True:
-        ended = (await all_jobs.get(job_id)).ended  # asked before reading: what is read then is all there is
-        entries = await output.read_log(job_id, after, LOG_WAIT if follow and not ended else 0.0)
-        for entry in entries:
-            if missing := _missing(last, entry):
-                gap = {"id": after, "kind": "gap", "attempt": entry.attempt, "missing": missing}
-                yield json.dumps(gap).encode() + b"\n"
-            after, last = entry.id, entry
-            if entry.kind:
-                yield json.dumps(_log_line(entry)).encode() + b"\n"
-        if not entries and (ended or not follow):
-            break
-    one = await all_jobs.get(job_id)
-    yield (
-        json.dumps({"kind": "end", "state": one.state, "exit": one.exit, "signal": one.signal}).encode()
-        + b"\n"
-    )
-
-
-def _missing(last: Entry | None, entry: Entry) -> int:
-    """How many entries were dropped between these two, because a log is bounded."""
-    if last is None or last.attempt != entry.attempt or not entry.serial:
-        return 0
-    return max(0, entry.serial - last.serial - 1)
-
-
-def _log_line(entry: Entry) -> dict[str, Any]:
-    kind = {b"O": "stdout", b"E": "stderr"}.get(entry.kind, "note")
-    line = {"id": entry.id, "kind": kind, "attempt": entry.attempt}
-    try:
-        return {**line, "data": entry.data.decode()}
-    except UnicodeDecodeError:
-        return {**line, "b64": base64.b64encode(entry.data).decode()}
 
 
 def _is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
