@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -14,15 +12,13 @@ from starlette.responses import Response, StreamingResponse
 from app.state import lifecycle
 from app.state.clients import Client
 from app.state.job import Job, NoSuchJob, is_id
-from app.state.jobs import Jobs, Submitted
+from app.state.jobs import Jobs
 from app.state.jobs import Submission as Stored
-from app.state.requirements import requirement
-from app.web import logs, schema, views
+from app.web import logs, preparing, schema, views
 from app.web.auth import signed
 from app.web.census import Census
 from app.web.problems import Problem
-from app.wire import command, placing, roots
-from app.wire.messages import FLEET_HEADER, STALL_SECONDS, WITHDRAWN, job_path
+from app.wire.messages import FLEET_HEADER, WITHDRAWN, job_path
 
 ANYBODY = ("client", "admin")
 
@@ -31,20 +27,15 @@ ANYBODY = ("client", "admin")
 async def submit(request: Request, client: Client, body: bytes) -> Response:
     """Queues a command. 201 for a new job, 200 for one that this key has made before."""
     wanted = schema.decode(body, schema.Submission)
-    return await _submitted(request, prepare(wanted, client.id))
+    return await _submitted(request, preparing.prepare(wanted, client.id))
 
 
 @signed(*ANYBODY)
 async def retry(request: Request, client: Client, body: bytes) -> Response:
     """Runs an ended job's command again, as a new job that names the old one."""
     old = await owned_job(request, client)
-    if not old.ended:
-        raise Problem(
-            409, "not-ended", f"job {old.id} is {old.state}: only a job that has ended can be run again"
-        )
     key = schema.decode(body, schema.Retry).key
-    wanted = {**await jobs(request).sealed_spec(old.id), "attach": False, "retry_of": old.id}
-    return await _submitted(request, _stored(key, wanted, old.owner, require_worker=False))
+    return await _submitted(request, await preparing.again(jobs(request), old, key, old.owner))
 
 
 @signed(*ANYBODY)
@@ -182,80 +173,9 @@ async def _pause(request: Request, client: Client, how: str) -> Response:
     return answer({"id": one.id, "state": "pausing" if how == "pause" else "running"}, 202)
 
 
-def prepare(wanted: schema.Submission, owner: str) -> Stored:
-    """A checked submission, ready to be stored. Raises Problem 422."""
-    arguments = [schema.folded(argument, f"args[{index}]") for index, argument in enumerate(wanted.args)]
-    spec = {
-        "binary": wanted.binary,
-        "args": arguments,
-        "cwd": None if wanted.cwd is None else schema.folded(wanted.cwd, "cwd"),
-        "view": {name: schema.folded(path, f"view.{name}") for name, path in wanted.view.items()},
-        "labels": wanted.labels,
-        "lane": wanted.lane,
-        "nice": wanted.nice,
-        "env": schema.environment(wanted.env),
-        "attach": wanted.attach,
-        "in_place": wanted.in_place,
-        "max_attempts": wanted.max_attempts,
-        "retries": wanted.retries,
-        "retry_delay": wanted.retry_delay,
-        "max_seconds": wanted.max_seconds,
-        "stall_seconds": _stall_seconds(wanted),
-        **schema.given(wanted, ("stdin", "umask", "user", "redo")),
-    }
-    if wanted.attach and wanted.retries:
-        raise Problem(422, "invalid", "retries: an attached job runs once, its caller sees how that ends")
-    return _stored(wanted.key, spec, owner, wanted.require_worker)
-
-
-def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) -> Stored:
-    if roots.names(spec["view"].values()):
-        raise Problem(
-            422, "invalid", "view: a path names a root, expected the directory on the client's host"
-        )
-    if spec["cwd"] is not None and placing.is_outside(spec["cwd"], None):
-        raise Problem(422, "outside-roots", "cwd: the directory lies outside every root")
-    named = roots.names([*spec["args"], spec["cwd"] or ""])
-    plain = [roots.unfold(argument, {name: f"/{name}" for name in named}) for argument in spec["args"]]
-    schema.check_sizes(plain)
-    read = command.read(spec["binary"], plain)
-    outside = placing.strays(read, spec["args"], spec["cwd"])
-    if outside:
-        raise Problem(
-            422, "outside-roots", f"args[{outside[0]}]: {plain[outside[0]]!r} lies outside every root"
-        )
-    encoders = [name for name in read.encoders if command.build_dependent(name)]
-    return Stored(
-        key=key,
-        digest=sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
-        owner=owner,
-        spec=spec,
-        needs=requirement(spec["binary"], named, spec["labels"], encoders),
-        lane=spec["lane"],
-        redo=_redo(spec, command.kind(read)),
-        attach=spec["attach"],
-        max_attempts=spec["max_attempts"],
-        retries=spec.get("retries", 0),
-        retry_delay=spec.get("retry_delay", 0),
-        require_worker=require_worker,
-    )
-
-
-def _redo(spec: dict[str, Any], kind: str) -> str:
-    """When another worker may run it, if nothing is said: at once what leaves nothing, or files under its own names."""
-    may_meet = kind == "stream" or (kind == "atomic" and spec["in_place"])
-    return spec.get("redo") or ("fenced" if may_meet else "suspected")
-
-
-def _stall_seconds(wanted: schema.Submission) -> float:
-    if wanted.stall_seconds is None:
-        return 0 if wanted.attach else STALL_SECONDS
-    return wanted.stall_seconds
-
-
 async def _submitted(request: Request, submission: Stored) -> Response:
     census(request).look()  # meanwhile: telling the fleet must not make anybody wait
-    made: Submitted = await jobs(request).submit(submission)
+    made = await preparing.submit(jobs(request), submission)
     body: dict[str, Any] = {"id": made.id, "qualified": made.qualified, "new": made.new}
     if not made.qualified:
         body["warning"] = (
