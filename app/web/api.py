@@ -14,7 +14,7 @@ from app.state.clients import Client
 from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs
 from app.state.jobs import Submission as Stored
-from app.web import logs, preparing, schema, views
+from app.web import logs, preparing, schema, steering, views
 from app.web.auth import signed
 from app.web.census import Census
 from app.web.problems import Problem
@@ -69,13 +69,7 @@ async def cancel(request: Request, client: Client, body: bytes) -> Response:
     one = await owned_job(request, client)
     if "if" in request.query_params:
         return await _withdraw(request, one)
-    state = await jobs(request).cancel(one.id, reason=f"cancelled by {client.id}")
-    if state == "late":
-        raise Problem(409, "too-late", f"job {one.id} is done: its outputs are getting their names")
-    if state == "ended":
-        raise Problem(409, "ended", f"job {one.id} has ended already: it is {one.state}")
-    if state == lifecycle.CANCELLED and one.spec["attach"]:
-        await request.app.state.store.output.wake(one.id)
+    state = await steering.cancel(request.app.state, one, f"cancelled by {client.id}")
     return answer({"id": one.id, "state": state}, 202 if state == "cancelling" else 200)
 
 
@@ -167,9 +161,7 @@ async def _withdraw(request: Request, one: Job) -> Response:
 
 async def _pause(request: Request, client: Client, how: str) -> Response:
     one = await owned_job(request, client)
-    state = await jobs(request).pause(one.id, how)
-    if state != lifecycle.RUNNING:
-        raise Problem(409, "not-running", f"job {one.id} is {state}: only a running job can be paused")
+    await steering.pause(request.app.state, one, how)
     return answer({"id": one.id, "state": "pausing" if how == "pause" else "running"}, 202)
 
 
