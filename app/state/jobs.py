@@ -87,6 +87,11 @@ class Jobs:
         """Why no live worker can run this, in words; "" if one can."""
         return why_nobody(needs, [(worker.id, worker.about) for worker in await self._workers.live()])
 
+    async def why_waits(self, job: Job) -> str:
+        """Why nobody can take this queued job, in words; "" if a live worker can."""
+        needs = await self._redis.hget(self._keys.classes, job.cls)
+        return await self.why_nobody(json.loads(needs)) if needs else ""
+
     async def get(self, job_id: str) -> Job:
         """Raises NoSuchJob."""
         stored = await self._redis.hgetall(self._keys.job(job_id))

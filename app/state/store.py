@@ -10,6 +10,7 @@ from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
+from app.state.media import Media
 from app.state.output import Output
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
@@ -35,6 +36,7 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.media = Media(self.redis, self.keys)
         self.activity = Activity(self.redis, self.keys)
         self.events = Events(self.redis, self.blocking, self.keys)
         self.reaper = Reaper(self.keys, self.scripts)

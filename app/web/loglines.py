@@ -27,7 +27,9 @@ _BREAK = re.compile("(\r*\n|\r+)")
 
 @dataclass(frozen=True)
 class Piece:
-    """Text to show. `kind` is stdout, stderr, note, mark (names the stream) or gap (something was dropped)."""
+    """Text to show. `kind` is stdout, stderr, note, mark (names the stream), gap (something was dropped) or break (a
+    line that has not ended is followed by something else).
+    """
 
     kind: str
     text: str
@@ -74,16 +76,18 @@ class Reader:
     def _say_where(self, entry: Entry, pieces: list[Piece]) -> None:
         last = self._last
         if count := missing(last, entry):
-            pieces.append(self._line("gap", gap(count)))
+            self._add_line(pieces, "gap", gap(count))
         if last is None or (last.kind, last.attempt) != (entry.kind, entry.attempt):
             if last is None or last.attempt != entry.attempt:
                 self._decoders.clear()
             self._returned.clear()
-            pieces.append(self._line("mark", f"attempt {entry.attempt}, {stream(entry)}"))
+            self._add_line(pieces, "mark", f"attempt {entry.attempt}, {stream(entry)}")
 
-    def _line(self, kind: str, text: str) -> Piece:
-        start, self._open = "\n" if self._open else "", False
-        return Piece(kind, f"{start}{text}\n")
+    def _add_line(self, pieces: list[Piece], kind: str, text: str) -> None:
+        if self._open:
+            pieces.append(Piece("break", "\n"))
+        self._open = False
+        pieces.append(Piece(kind, f"{text}\n"))
 
     def _read(self, entry: Entry, pieces: list[Piece]) -> None:
         decoder = self._decoders.setdefault(entry.kind, _Decoder("backslashreplace"))

@@ -102,9 +102,8 @@ async def _lines(output: Output, job_id: str) -> AsyncIterator[tuple[int, str, i
         where = (entry.attempt, loglines.stream(entry))
         for piece in reader.read([entry]):
             if piece.kind in ("mark", "gap"):
-                line = line and line + "\n"
-            else:
-                line = piece.text if piece.over else line + piece.text
+                continue
+            line = piece.text if piece.over else line + piece.text
             if line.endswith("\n"):
                 yield (*where, number, line.rstrip("\n"))
                 number, line = number + 1, ""
