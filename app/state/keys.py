@@ -61,6 +61,14 @@ class Keys:
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
         self._name_figures()
         self._name_access()
+        self._name_asides()
+
+    def _name_asides(self) -> None:
+        """What is known of jobs beside themselves."""
+        self.again_prefix = self.tag + ":again:"
+        """string PX · + job id: the last job that has run its command again · 7 days"""
+        self.media_prefix = self.tag + ":media:"
+        """hash · + job id: job:<what> (the job that looks at its files), seen:<what> (what that saw) · 1 hour"""
 
     def _name_figures(self) -> None:
         """What charts are drawn from."""
@@ -107,6 +115,14 @@ class Keys:
     def queue(self, cls: str, lane: str) -> str:
         """stream · see `queue_prefix`"""
         return f"{self.queue_prefix}{cls}:{lane}"
+
+    def again(self, job_id: str) -> str:
+        """string · see `again_prefix`"""
+        return self.again_prefix + job_id
+
+    def media(self, job_id: str) -> str:
+        """hash · see `media_prefix`"""
+        return self.media_prefix + job_id
 
     def worker(self, worker_id: str) -> str:
         """hash · see `worker_prefix`"""

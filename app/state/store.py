@@ -12,6 +12,7 @@ from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.listing import Listing
+from app.state.media import Media
 from app.state.output import Output
 from app.state.queues import Queues
 from app.state.reaper import Reaper
@@ -39,6 +40,7 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.media = Media(self.redis, self.keys)
         self.activity = Activity(self.redis, self.keys)
         self.events = Events(self.redis, self.blocking, self.keys)
         self.history = History(self.redis, self.keys, self.workers)
