@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,9 @@ from tests.whole.browser.tabs import Tabs, policy
 every_page = pytest.mark.parametrize("route", PAGES, ids=name)
 
 PHONE = {"width": 360, "height": 740}
+COLD = 60 << 10  # bytes
+BELONGS = """() => performance.getEntriesByType("resource").map((one) => one.name)
+    .filter((one) => new URL(one).pathname.startsWith("/static/"))"""
 SERIOUS = ("serious", "critical")
 INLINE = "[style], [onclick], [onload], [onerror], [hx-on], style, script:not([src])"
 HIDING = re.compile("[\u202a-\u202e\u2066-\u2069\x1b\x07]")
@@ -59,7 +63,7 @@ def test_a_page_is_sound(tabs: Tabs, scene: Scene, route: Guarded):
         found["not seen on a phone"] = page.evaluate(FAINT)
         found["on a phone"] = serious(page, ["target-size", "scrollable-region-focusable"])
 
-        assert (page.url, {what: faults for what, faults in found.items() if faults}) == (page.url, {})
+        assert {what: faults for what, faults in found.items() if faults} == {}, page.url
 
 
 @every_page
@@ -69,6 +73,16 @@ def test_without_scripts_a_page_has_as_much_to_say(tabs: Tabs, scene: Scene, rou
         assert page.locator("main").inner_text().strip(), page.url
         assert page.locator(".banner:visible").count() == 0, page.url
         assert page.locator("h1").count() == 1, page.url
+
+
+@every_page
+def test_a_page_is_light(tabs: Tabs, scene: Scene, route: Guarded):
+    """20. With all that belongs to it, to a browser that has never been here, and compressed as a proxy would."""
+    for page, _ in visits(tabs, route, scene):
+        loaded = [page.url, *page.evaluate(BELONGS)]
+        bodies = [page.request.get(url).body() for url in loaded]
+
+        assert sum(len(gzip.compress(body)) for body in bodies) <= COLD, loaded
 
 
 def loose(told: dict[str, str]) -> list[str]:
