@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from app.state.activity import Activity
 from app.state.clients import Clients, Master
 from app.state.connect import open_blocking, open_commands, open_replicated
+from app.state.events import Events
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
@@ -33,6 +35,8 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.activity = Activity(self.redis, self.keys)
+        self.events = Events(self.redis, self.blocking, self.keys)
         self.reaper = Reaper(self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:

@@ -109,7 +109,6 @@ class Machine:
 class Overview:
     """All that the first page shows. `waiting` says what queued jobs lack, or ""; `fallbacks` what ran elsewhere."""
 
-    counters: tuple[Counter, ...]
     running: tuple[Running, ...]
     more_running: int
     recent: tuple[Recent, ...]
@@ -148,7 +147,6 @@ def overview(
     and what clients have reported within an hour that they ran themselves, the last first.
     """
     return Overview(
-        counters=counters(counts, known),
         running=tuple(running(job, now) for job in active),
         more_running=max(0, counts["running"] - len(active)) if active else 0,
         recent=tuple(recent(job, now) for job in newest),
