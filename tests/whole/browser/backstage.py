@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.state.clients import Master
 from app.state.jobs import Jobs, Submission
+from app.state.leases import Lease
 from app.state.requirements import class_id
 from app.state.seal import Seal
 from app.state.store import Store
@@ -29,8 +30,18 @@ ABOUT: dict[str, Any] = {
     "labels": {},
 }
 FLIGHT = 64  # submissions in the air
+CADENCE = 0.05  # seconds between two reports
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A job that a worker of ours has."""
+
+    worker: str
+    boot: str
+    lease: Lease
 
 
 @dataclass(frozen=True)
@@ -56,19 +67,10 @@ class Backstage:
 
         return self._do(work)
 
-    def attempt(
-        self,
-        worker: str,
-        labels: Mapping[str, str],
-        about: Mapping[str, Any],
-        progress: Mapping[str, Any],
-        log: list[bytes],
-        ending: Mapping[str, str | int] | None,
-        name: str = "film",
-    ) -> str:
-        """A job of its own that this worker takes, reports about, and fails; it goes on for ever without an ending."""
+    def take(self, worker: str, labels: Mapping[str, str], name: str = "film", **about: Any) -> Taken:
+        """A job of its own that this worker has taken, which says this about itself and runs nothing."""
 
-        async def work(store: Store, jobs: Jobs) -> str:
+        async def work(store: Store, jobs: Jobs) -> Taken:
             leases = store.leases(worker, secrets.token_hex(6))
             await store.workers.register(
                 worker, leases.boot, {**ABOUT, **about, "labels": dict(labels)}, True
@@ -76,13 +78,31 @@ class Backstage:
             wanted = submission(f"{name}.mkv", labels)
             job_id = (await jobs.submit(wanted)).id
             (lease,) = await leases.claim([store.keys.queue(class_id(wanted.needs), wanted.lane)], 1)
-            await store.output.log(job_id, lease.attempt, 0, [(STDERR, line) for line in log])
-            await leases.progress(lease, dict(progress))
-            if ending is not None:
-                await leases.finish(lease, "fail", ending)
-            return job_id
+            assert lease.id == job_id
+            return Taken(worker, leases.boot, lease)
 
         return self._do(work)
+
+    def report(self, taken: Taken, progress: Sequence[Mapping[str, Any]], log: Sequence[bytes] = ()) -> None:
+        """The worker says how far it is, again and again, and what the job has printed."""
+
+        async def work(store: Store, jobs: Jobs) -> None:
+            lease, leases = taken.lease, store.leases(taken.worker, taken.boot)
+            for start in range(0, len(log), FLIGHT):
+                lines = [(STDERR, line) for line in log[start : start + FLIGHT]]
+                await store.output.log(lease.id, lease.attempt, start, lines)
+            for one in progress:
+                await leases.progress(lease, dict(one))
+                await leases.beat(1, [], {lease.id: lease.token})
+                await asyncio.sleep(CADENCE)
+
+        self._do(work)
+
+    def end(self, taken: Taken, event: str, **fields: str | int) -> None:
+        """The worker says how the job ended."""
+        self._do(
+            lambda store, jobs: store.leases(taken.worker, taken.boot).finish(taken.lease, event, fields)
+        )
 
     def cancel(self, job_id: str, reason: str) -> None:
         """Ends a queued job for that reason."""

@@ -39,12 +39,6 @@ def scene(farm: Farm) -> Scene:
     return fill(farm)
 
 
-@pytest.fixture(scope="package")
-def cookies() -> dict[str, str]:
-    """The sessions of the farm's people, by role."""
-    return {}
-
-
 @pytest.fixture
 def backstage(farm: Farm) -> Backstage:
     """What happens without anybody's doing it on a page."""
@@ -52,9 +46,9 @@ def backstage(farm: Farm) -> Backstage:
 
 
 @pytest.fixture
-def tabs(browser: Browser, farm: Farm, cookies: dict[str, str]) -> Iterator[Tabs]:
+def tabs(browser: Browser, farm: Farm) -> Iterator[Tabs]:
     """Opens pages. In none of them may anything go wrong."""
-    tabs = Tabs(browser, farm, cookies)
+    tabs = Tabs(browser, farm)
     yield tabs
     tabs.close()
     assert tabs.complaints == []

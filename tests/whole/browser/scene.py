@@ -70,13 +70,15 @@ def hostile(farm: Farm, backstage: Backstage) -> dict[str, str]:
     }
     labels = {WORD: WORD}
     log = [f"{text}\n".encode() for text in CORPUS] + [HOSTILE.encode() * 40 + b"\xff\xfe\0\n"]
-    ending = {"exit": 1, "reason": HOSTILE, "cause": "exit"}
     (cancelled,) = backstage.queue(1, {WORD: CORPUS[5]}, CORPUS[3].replace("/", "|"))
     backstage.cancel(cancelled, HOSTILE)
     real = submit(farm, *SOURCE, "-t", "0.2", "-metadata", f"title={HOSTILE}", "-y", farm.client_root / FILE)
+    taken = backstage.take("attic", labels, FILE, **about)
+    backstage.report(taken, [{"fraction": HOSTILE}], log)
+    backstage.end(taken, "fail", exit=1, reason=HOSTILE, cause="exit")
     return {
         "cancelled": cancelled,
-        "hostile": backstage.attempt("attic", labels, about, {"fraction": HOSTILE}, log, ending, FILE),
+        "hostile": taken.lease.id,
         "hostile done": real,
     }
 

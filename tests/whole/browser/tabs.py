@@ -13,7 +13,16 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests.farm import Farm
 
@@ -58,9 +67,9 @@ def chromium() -> Iterator[Browser]:
 class Tabs:
     """Opens pages as somebody, and remembers what went wrong in them."""
 
-    def __init__(self, browser: Browser, farm: Farm, cookies: dict[str, str]) -> None:
-        """`cookies` are the sessions of people by role; they are made when they are needed."""
-        self._browser, self._farm, self._cookies = browser, farm, cookies
+    def __init__(self, browser: Browser, farm: Farm) -> None:
+        self._browser, self._farm = browser, farm
+        self._cookies: dict[str, str] = {}  # by role
         self._contexts: list[BrowserContext] = []
         self._complaints: list[str] = []
         self._expected: list[str] = []
@@ -73,7 +82,7 @@ class Tabs:
         return self._farm.urls.split()[0]
 
     def cookie(self, role: str) -> str:
-        """Of a session that lasts as long as the farm."""
+        """Of the session of whoever has this role here."""
         if role not in self._cookies:
             self._cookies[role] = self._farm.signed_in(PEOPLE[role], role)
         return self._cookies[role]
@@ -136,6 +145,23 @@ class Tabs:
 
     def _ended(self, request: Request) -> None:
         self._over.add(request)
+
+
+def hide(page: Page, hidden: bool) -> None:
+    """The tab is looked at no more, or again."""
+    page.evaluate(SHOW, hidden)
+
+
+def queued(page: Page) -> Locator:
+    """How many jobs wait, as the head of every page says."""
+    return page.locator("#summary div", has=page.locator("dt", has_text="queued")).locator("dd")
+
+
+def is_current(page: Page, *ways: str) -> None:
+    """Waits until the page says that it is kept current: by its stream, or in one of these ways."""
+    said = ", ".join(f".link [data-link={way}]:visible" for way in ways or ("live",))
+    expect(page.locator(said)).to_have_count(1)
+    expect(page.locator(".banner:visible")).to_have_count(0)
 
 
 def policy(response: Response | None) -> dict[str, str]:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import signal
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.farm import Farm, until
 from tests.whole.browser.backstage import Backstage
 from tests.whole.browser.scene import NOWHERE, Scene
-from tests.whole.browser.tabs import Tabs
+from tests.whole.browser.tabs import Tabs, is_current, queued
 
 # What a console says of a connection that ends, or of an answer that is 502 or 503.
 CUT = ("net::ERR_", "Failed to fetch", "network error", "status of 50[23]")
 AT_ONCE = 8.0  # seconds after which a process that was asked to end is killed
-
-
-def queued(page: Page) -> Locator:
-    """How many jobs wait, as the head of every page says."""
-    return page.locator("#summary div", has=page.locator("dt", has_text="queued")).locator("dd")
-
-
-def is_live(page: Page) -> None:
-    expect(page.locator("[data-link=live]:visible")).to_be_visible()
-    expect(page.locator(".banner:visible")).to_have_count(0)
 
 
 def waiting(farm: Farm) -> str:
@@ -36,7 +26,7 @@ def everybody_hears(farm: Farm, backstage: Backstage, pages: list[Page]) -> None
     backstage.queue(1, NOWHERE)
     for page in pages:
         expect(queued(page)).to_have_text(waiting(farm))
-        is_live(page)
+        is_current(page)
         assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
         assert page.evaluate("window.__marker")
 
@@ -45,7 +35,7 @@ def watching(tabs: Tabs, count: int) -> list[Page]:
     """That many pages that are up to date."""
     pages = [tabs.open("/") for _ in range(count)]
     for page in pages:
-        is_live(page)
+        is_current(page)
         page.evaluate("window.__marker = true")
     return pages
 
