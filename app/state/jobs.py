@@ -11,6 +11,7 @@ from app.state import lifecycle
 from app.state.connect import Connection
 from app.state.job import Job, JobError, NoSuchJob, new_id
 from app.state.keys import Keys
+from app.state.position import Position, position
 from app.state.reading import read
 from app.state.requirements import Requirement, canonical, class_id, missing, why_nobody
 from app.state.scripting import Scripts
@@ -18,6 +19,7 @@ from app.state.seal import Seal
 from app.state.workers import LIVE_MS, Workers
 
 ATTACH_MS = 15_000  # how long a caller has to attach after submitting
+AGAIN_MS = 7 * 86_400_000  # how long it is known which job has run an old one's command again
 PAGES_READ = 20  # how many pages are read at most for one that is filtered
 
 
@@ -85,6 +87,11 @@ class Jobs:
         """Why no live worker can run this, in words; "" if one can."""
         return why_nobody(needs, [(worker.id, worker.about) for worker in await self._workers.live()])
 
+    async def why_waits(self, job: Job) -> str:
+        """Why nobody can take this queued job, in words; "" if a live worker can."""
+        needs = await self._redis.hget(self._keys.classes, job.cls)
+        return await self.why_nobody(json.loads(needs)) if needs else ""
+
     async def get(self, job_id: str) -> Job:
         """Raises NoSuchJob."""
         stored = await self._redis.hgetall(self._keys.job(job_id))
@@ -126,6 +133,19 @@ class Jobs:
             if len(rows) < count:
                 return jobs, ""
         return jobs, before
+
+    async def position(self, job: Job) -> Position | None:
+        """Where a queued job stands; None when it is not queued any more."""
+        return await position(self._redis, self._keys, job.id, job.cls, job.lane)
+
+    async def note_again(self, old: str, new: str) -> None:
+        """Remembers that the job `new` runs the command of `old` again."""
+        await self._redis.set(self._keys.again(old), new, px=AGAIN_MS)
+
+    async def again(self, job_id: str) -> str:
+        """The last job that has run this one's command again, or ""."""
+        found = await self._redis.get(self._keys.again(job_id))
+        return found.decode() if found else ""
 
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""

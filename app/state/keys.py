@@ -40,7 +40,7 @@ class Keys:
         self.workers = self.tag + ":workers"
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
-        """hash · + worker id: boot about busy draining beat · 1 day after the last beat"""
+        """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.events = self.tag + ":events"
@@ -55,8 +55,10 @@ class Keys:
         """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
         self.idem_prefix = self.tag + ":idem:"
         """string PX · + owner:key: job id and digest of the submission · 1 day"""
+        self._name_figures()
         self._name_access()
         self._name_records()
+        self._name_asides()
 
     def _name_records(self) -> None:
         """What is remembered of what was done, and to many jobs at once."""
@@ -69,6 +71,20 @@ class Keys:
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
+
+    def _name_asides(self) -> None:
+        """What is known of jobs beside themselves."""
+        self.again_prefix = self.tag + ":again:"
+        """string PX · + job id: the last job that has run its command again · 7 days"""
+        self.media_prefix = self.tag + ":media:"
+        """hash · + job id: job:<what> (the job that looks at its files), seen:<what> (what that saw) · 1 hour"""
+
+    def _name_figures(self) -> None:
+        """What charts are drawn from."""
+        self.totals = self.tag + ":totals"
+        """hash · what was counted since the beginning, see `totals`"""
+        self.history = self.tag + ":history"
+        """stream · a sample a minute, its id is the minute, see `history` · MAXLEN ~ 1500"""
 
     def _name_access(self) -> None:
         """Who may do something, and did: keys that sign, and users of the dashboard."""
@@ -112,6 +128,14 @@ class Keys:
     def queue(self, cls: str, lane: str) -> str:
         """stream · see `queue_prefix`"""
         return f"{self.queue_prefix}{cls}:{lane}"
+
+    def again(self, job_id: str) -> str:
+        """string · see `again_prefix`"""
+        return self.again_prefix + job_id
+
+    def media(self, job_id: str) -> str:
+        """hash · see `media_prefix`"""
+        return self.media_prefix + job_id
 
     def worker(self, worker_id: str) -> str:
         """hash · see `worker_prefix`"""

@@ -16,7 +16,7 @@ from app.state.lifecycle import CANCELLED, QUEUED
 from app.state.operations import Operation, Operations, Outcome
 from app.state.output import Output
 from app.state.seal import BadSeal
-from app.web.api import anew
+from app.web import preparing
 from app.web.problems import Problem, from_error
 
 TICK = 0.5  # seconds between looks for something to do
@@ -88,7 +88,8 @@ class BulkWork:
             case "cancel":
                 return await self._cancel(job, work.which.state, f"cancelled by {work.by.partition(' ')[2]}")
             case "retry":
-                await self._jobs.submit(await anew(self._jobs, job, f"{operation.id}-{job.id}"))
+                key = f"{operation.id}-{job.id}"
+                await preparing.submit(self._jobs, await preparing.again(self._jobs, job, key, job.owner))
                 return True
         return await self._jobs.relane(job.id, work.lane) == "moved"
 

@@ -62,5 +62,6 @@ if ARGV[11] ~= "0" then
 end
 redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", "submit", "state", "queued",
   "worker", "", "attempt", "0")
+tally_submitted(ARGV[8])
 enqueue(id)
 return { "new", id, qualified() }
