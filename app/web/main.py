@@ -23,6 +23,7 @@ from app.state.seal import Seal
 from app.state.store import Store
 from app.web import (
     api,
+    bulk,
     dashboard,
     fallbacks,
     jobpage,
@@ -38,6 +39,7 @@ from app.web import (
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
+from app.web.bulkwork import BulkWork
 from app.web.census import Census
 from app.web.door import guarded
 from app.web.hub import Hub
@@ -56,6 +58,7 @@ API = [
     Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
     Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
+    *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
@@ -89,14 +92,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch(store.redis, redis_url))
-        inviting = asyncio.create_task(_invite(app, address))
-        ticking = asyncio.create_task(store.reaper.run())
+        bulk_work = BulkWork(store.operations, app.state.jobs, store.output)
+        running = (watch(store.redis, redis_url), _invite(app, address), store.reaper.run(), bulk_work.run())
+        tasks = [asyncio.create_task(one) for one in running]
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
         await app.state.hub.close()
-        await stop(watching, inviting, ticking)
+        await stop(*tasks)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()

@@ -51,7 +51,7 @@ async def again(all_jobs: Jobs, old: Job, key: str, owner: str) -> Submission:
         raise Problem(
             409, "not-ended", f"job {old.id} is {old.state}: only a job that has ended can be run again"
         )
-    wanted = {**await all_jobs.sealed_spec(old.id), "attach": False, "retry_of": old.id}
+    wanted = {**await all_jobs.sealed_spec(old.id), "attach": False, "retry_of": old.id, "lane": old.lane}
     return stored(key, wanted, owner)
 
 
