@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
@@ -13,6 +12,7 @@ from app.state.connect import Connection
 from app.state.job import Job, JobError, NoSuchJob, new_id
 from app.state.keys import Keys
 from app.state.position import Position, position
+from app.state.reading import read
 from app.state.requirements import Requirement, canonical, class_id, missing, why_nobody
 from app.state.scripting import Scripts
 from app.state.seal import Seal
@@ -111,7 +111,8 @@ class Jobs:
     ) -> tuple[list[Job], str]:
         """The newest jobs, at most `count`, older than the cursor `before`; and the next cursor or "".
 
-        `state` and `owner` narrow the list; both together are filtered while reading.
+        `state` and `owner` narrow the list; both together are filtered while reading. Those of a state come in the
+        order in which they have entered it; see `listing` for lists by creation.
         """
         index = self._keys.jobs
         if state:
@@ -121,7 +122,8 @@ class Jobs:
         jobs: list[Job] = []
         for _ in range(PAGES_READ):
             rows = await self._rows(index, count, before)
-            found = {job.id: job for job in await self._many([job_id for job_id, _ in rows])}
+            ids = [job_id for job_id, _ in rows]
+            found = {job.id: job for job in await read(self._redis, self._keys, ids)}
             for job_id, score in rows:
                 before = f"{score:.0f}-{job_id}"
                 if job_id in found and owner in ("", found[job_id].owner):
@@ -234,22 +236,12 @@ class Jobs:
             if len(rows) >= count or len(found) < step:
                 return rows[:count]
 
-    async def _many(self, job_ids: Sequence[str]) -> list[Job]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hgetall(self._keys.job(job_id))
-            hashes = await pipe.execute()
-        found = zip(job_ids, hashes, strict=True)
-        return [
-            Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"]))
-            for job_id, stored in found
-            if b"state" in stored
-        ]
-
 
 def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
     """The arguments after the fixed ones: extra fields of the hash, and who qualifies for a new class."""
     fields: list[Any] = ["redo", submission.redo, "max_attempts", submission.max_attempts]
+    for name, value in submission.spec.get("labels", {}).items():
+        fields += [f"label:{name}", value]
     if submission.retries:
         delay = round(submission.retry_delay * 1000)
         fields += ["retries", submission.retries, "retry_delay", delay]

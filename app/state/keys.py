@@ -22,11 +22,13 @@ class Keys:
         """zset · job id by creation ms"""
         self.states = self.tag + ":jobs:"
         """zset · + state: job id by ms of entering it"""
+        self.made = self.tag + ":made:"
+        """zset · + state: job id by creation ms, for lists"""
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
         """hash · + job id: state spec cls lane owner redo attempt losses failures worker boot token msg paused
-        published (what was about to get its name) try:<attempt> (how it ended, JSON) ... · 7 days"""
+        published (what was about to get its name) label:<name> try:<attempt> (how it ended, JSON) ... · 7 days"""
         self.queue_prefix = self.tag + ":q:"
         """stream, group `w` · + class:lane: {job: id}, only a hint that somebody should look"""
         self.classes = self.tag + ":classes"
@@ -38,7 +40,7 @@ class Keys:
         self.workers = self.tag + ":workers"
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
-        """hash · + worker id: boot about busy draining beat · 1 day after the last beat"""
+        """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.events = self.tag + ":events"
@@ -57,6 +59,7 @@ class Keys:
         """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
+        self._name_figures()
         self._name_access()
         self._name_asides()
 
@@ -66,6 +69,13 @@ class Keys:
         """string PX · + job id: the last job that has run its command again · 7 days"""
         self.media_prefix = self.tag + ":media:"
         """hash · + job id: job:<what> (the job that looks at its files), seen:<what> (what that saw) · 1 hour"""
+
+    def _name_figures(self) -> None:
+        """What charts are drawn from."""
+        self.totals = self.tag + ":totals"
+        """hash · what was counted since the beginning, see `totals`"""
+        self.history = self.tag + ":history"
+        """stream · a sample a minute, its id is the minute, see `history` · MAXLEN ~ 1500"""
 
     def _name_access(self) -> None:
         """Who may do something, and did: keys that sign, and users of the dashboard."""
@@ -89,6 +99,10 @@ class Keys:
     def state(self, state: str) -> str:
         """zset · see `states`"""
         return self.states + state
+
+    def made_in(self, state: str) -> str:
+        """zset · see `made`"""
+        return self.made + state
 
     def owned_by(self, key_id: str) -> str:
         """zset · see `owned`"""

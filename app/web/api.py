@@ -39,22 +39,6 @@ async def retry(request: Request, client: Client, body: bytes) -> Response:
 
 
 @signed(*ANYBODY)
-async def listing(request: Request, client: Client, body: bytes) -> Response:
-    """The newest jobs: `state`, `limit` (1 to 200) and `before`, the `next` of the page before."""
-    query = request.query_params
-    state, limit, before = query.get("state", ""), query.get("limit", "50"), query.get("before", "")
-    if state and state not in lifecycle.STATES:
-        raise Problem(422, "invalid", f"state: {state!r} is none of {', '.join(lifecycle.STATES)}")
-    if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit) <= 200:
-        raise Problem(422, "invalid", f"limit: expected 1 to 200, got {limit!r}")
-    if before and not _is_cursor(before, is_id):
-        raise Problem(422, "invalid", "before: expected the 'next' of an earlier page")
-    owner = "" if client.role == "admin" else client.id
-    found, following = await jobs(request).page(int(limit), before, state, owner)
-    return answer({"jobs": [views.job(one) for one in found], "next": following or None})
-
-
-@signed(*ANYBODY)
 async def show(request: Request, client: Client, body: bytes) -> Response:
     """One job."""
     return answer(views.job(await owned_job(request, client)))
@@ -90,16 +74,10 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
     """What the job printed, a JSON object a line; with `follow=1` until it ends. `after` skips entries."""
     one = await owned_job(request, client)
     after, follow = request.query_params.get("after", "0-0"), request.query_params.get("follow") == "1"
-    if not _is_cursor(after, _is_number):
+    if not is_cursor(after, _is_number):
         raise Problem(422, "invalid", "after: expected the id of an entry")
     lines = logs.told(request.app.state.store.output, jobs(request), one.id, after, follow)
     return StreamingResponse(lines, media_type="application/x-ndjson")
-
-
-@signed(*ANYBODY)
-async def workers(request: Request, client: Client, body: bytes) -> Response:
-    """All workers that are remembered."""
-    return answer({"workers": [views.worker(one) for one in await request.app.state.store.workers.all()]})
 
 
 @signed(*ANYBODY)
@@ -112,13 +90,6 @@ async def fleet(request: Request, client: Client, body: bytes) -> Response:
     labels = schema.labels(request.query_params.getlist("label"))
     known, workers = await census(request).fleet(labels)
     return answer({"fleet": known, "workers": workers}, headers={FLEET_HEADER: known})
-
-
-@signed("admin")
-async def drain(request: Request, client: Client, body: bytes) -> Response:
-    """Tells a worker to take nothing new and to end when its jobs have ended."""
-    await request.app.state.store.workers.drain(request.path_params["worker_id"])
-    return answer({"id": request.path_params["worker_id"], "state": "draining"}, 202)
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -177,7 +148,8 @@ async def _submitted(request: Request, submission: Stored) -> Response:
     return answer(body, 201 if made.new else 200, headers)
 
 
-def _is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
+def is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
+    """Whether it is a number, a hyphen and what the second must be."""
     first, separator, second = text.partition("-")
     return bool(separator) and _is_number(first) and is_second(second)
 

@@ -26,6 +26,7 @@ from app.web import (
     dashboard,
     fallbacks,
     jobpage,
+    lists,
     live,
     login,
     logpage,
@@ -34,6 +35,7 @@ from app.web import (
     people,
     problems,
     submitpage,
+    workforce,
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
@@ -47,7 +49,7 @@ from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
-    Route(JOBS, api.listing, methods=["GET"]),
+    Route(JOBS, lists.listing, methods=["GET"]),
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
     Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
@@ -58,8 +60,10 @@ API = [
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
-    Route(WORKERS, api.workers, methods=["GET"]),
-    Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
+    Route(WORKERS, workforce.workers, methods=["GET"]),
+    Route(WORKERS + "/{worker_id}/drain", workforce.drain, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/pause", workforce.pause_worker, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
 # The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
