@@ -35,6 +35,7 @@ from app.web import (
     pages,
     people,
     problems,
+    submitpage,
     workforce,
 )
 from app.web.attach import attach
@@ -70,7 +71,15 @@ API = [
 
 # The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
 TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **jobpage.TOPICS}
-PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES, *jobpage.ROUTES, *logpage.ROUTES]
+PAGES = [
+    *dashboard.ROUTES,
+    *live.ROUTES,
+    *login.ROUTES,
+    *people.ROUTES,
+    *jobpage.ROUTES,
+    *logpage.ROUTES,
+    *submitpage.ROUTES,
+]
 
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
