@@ -21,7 +21,19 @@ from app.state.job import JobError
 from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, live, login, openapi, pages, people, problems, workforce
+from app.web import (
+    api,
+    dashboard,
+    fallbacks,
+    live,
+    login,
+    openapi,
+    pages,
+    people,
+    problems,
+    workers,
+    workforce,
+)
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
@@ -52,8 +64,8 @@ API = [
 ]
 
 # The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS}
-PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES]
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **workers.TOPICS}
+PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES, *workers.ROUTES]
 
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
