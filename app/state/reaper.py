@@ -7,6 +7,7 @@ import logging
 import random
 
 from app.state.connect import RedisError
+from app.state.history import History
 from app.state.keys import Keys
 from app.state.scripting import Scripts
 from app.state.workers import LEASE_MS, PROOF_MS
@@ -27,18 +28,21 @@ log = logging.getLogger("ffgrid.reaper")
 class Reaper:
     """Bounded, idempotent housekeeping."""
 
-    def __init__(self, keys: Keys, scripts: Scripts) -> None:
+    def __init__(self, keys: Keys, scripts: Scripts, history: History) -> None:
         self._keys = keys
         self._scripts = scripts
+        self._history = history
 
     async def run(self) -> None:
         """Ticks until cancelled. An unreachable Redis is waited for."""
-        next_expiry = 0.0
+        next_expiry = next_sample = 0.0
         loop = asyncio.get_running_loop()
         while True:
             try:
                 if await self.reap() is not None:
                     await self.audit()
+                    if loop.time() >= next_sample:
+                        next_sample = loop.time() + await self._history.record()
                 if loop.time() >= next_expiry:
                     next_expiry = loop.time() + EXPIRE_EVERY
                     await self.expire()

@@ -25,8 +25,11 @@ from app.web import (
     api,
     dashboard,
     fallbacks,
+    jobpage,
+    lists,
     live,
     login,
+    logpage,
     openapi,
     pages,
     people,
@@ -46,7 +49,7 @@ from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
-    Route(JOBS, api.listing, methods=["GET"]),
+    Route(JOBS, lists.listing, methods=["GET"]),
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
     Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
@@ -64,8 +67,20 @@ API = [
 ]
 
 # The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **workers.TOPICS}
-PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES, *workers.ROUTES]
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
+    **dashboard.TOPICS,
+    **jobpage.TOPICS,
+    **workers.TOPICS,
+}
+PAGES = [
+    *dashboard.ROUTES,
+    *live.ROUTES,
+    *login.ROUTES,
+    *people.ROUTES,
+    *jobpage.ROUTES,
+    *logpage.ROUTES,
+    *workers.ROUTES,
+]
 
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 

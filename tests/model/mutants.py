@@ -17,6 +17,7 @@ from app.state.scripting import names
 
 # Those about passwords, sessions and users of the dashboard touch no job.
 DOOR = {"attempt", "enter", "hold", "user", "visit"}
+# What is counted for charts decides nothing, and the model has no part of it: tests/state/test_totals.py looks at it.
 SCRIPTS = ("prelude", *(name for name in names() if name not in DOOR))
 
 TOKEN = re.compile(r'--.*|"[^"]*"|[A-Za-z_][\w.]*|\d+|==|~=|<=|>=|\.\.|[-+*/<>=#(){}\[\],^]')
