@@ -36,6 +36,7 @@ from app.web import (
     people,
     problems,
     submitpage,
+    workers,
     workforce,
 )
 from app.web.attach import attach
@@ -69,17 +70,21 @@ API = [
     Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
-# The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **jobpage.TOPICS}
-PAGES = [
-    *dashboard.ROUTES,
-    *live.ROUTES,
-    *login.ROUTES,
-    *people.ROUTES,
-    *jobpage.ROUTES,
-    *logpage.ROUTES,
-    *submitpage.ROUTES,
-]
+# The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
+# one of each thing; and what makes it of the application's state and the thing).
+PAGES: tuple[Any, ...] = (
+    dashboard,
+    jobpage,
+    live,
+    login,
+    logpage,
+    people,
+    submitpage,
+    workers,
+)
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
+    name: make for page in PAGES for name, make in getattr(page, "TOPICS", {}).items()
+}
 
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
@@ -140,7 +145,7 @@ def _topic(state: State, name: str) -> Topic | Feed | None:
 def _routes() -> list[BaseRoute]:
     health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
-    return [*API, *health, *guarded(PAGES), static]
+    return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 
 async def _invite(app: Starlette, address: str) -> None:
