@@ -1,23 +1,74 @@
-// Says whether what is shown is current, and rests while nobody looks.
+// Keeps the page current: one stream, polls where none passes, rest while nobody looks. And says which of these it is.
 (() => {
+  const one = (id) => document.getElementById(id);
+  const CONNECT = 5000, QUIET = 25000; // ms without a stream, without a word from it
+  let link = "", heard = 0, since = Date.now();
+
   const say = (name) => {
-    for (const one of document.querySelectorAll("[data-link]")) {
-      const hidden = one.dataset.link !== name;
-      if (one.hidden !== hidden) one.hidden = hidden;
-    }
+    if (link === name) return;
+    link = name;
+    for (const part of document.querySelectorAll("[data-link]")) part.hidden = part.dataset.link !== name;
   };
+  const streams = () => link === "live" || (link === "queue" && heard > 0);
+  const alive = () => { heard = Date.now(); };
+  const lost = () => { heard = 0; since = Date.now(); };
 
   document.addEventListener("htmx:config:request", (event) => {
-    if (document.hidden) event.preventDefault();
+    const source = event.target.id;
+    const rests = document.hidden && (source === "poll" || source === "live");
+    if (rests || (source === "poll" && (streams() || Date.now() - since < CONNECT))) event.preventDefault();
   });
   document.addEventListener("htmx:after:request", (event) => {
+    if (event.target.id !== "poll" || streams()) return;
     const status = event.detail.ctx.response.status;
-    say(status < 400 ? "live" : status === 503 ? "queue" : "web");
+    say(status < 400 ? "poll" : status === 503 ? "queue" : "web");
   });
   document.addEventListener("htmx:error", (event) => {
-    if (event.detail.ctx && !event.detail.ctx.response) say("web");
+    if (event.target.id === "poll" && !streams()) say("web");
   });
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) htmx.trigger("#poll", "every");
+
+  document.addEventListener("htmx:sse:after:connection", () => { alive(); say("live"); });
+  document.addEventListener("htmx:sse:before:message", alive);
+  document.addEventListener("htmx:sse:error", (event) => {
+    if (event.detail.status === 401) location.reload(); // to sign in
+    lost();
+    say(event.detail.status === 503 ? "queue" : "web");
+  });
+  document.addEventListener("htmx:sse:close", lost);
+  document.addEventListener("queue", (event) => say(event.detail.data === "away" ? "queue" : "live"));
+  document.addEventListener("logout", () => location.reload());
+
+  const tend = () => {
+    if (document.hidden || !one("live")) return;
+    const stream = one("live")._htmx?.sse;
+    if (stream && heard && Date.now() - heard > QUIET) { lost(); say("web"); stream.reader?.cancel(); }
+    if (!stream && Date.now() - since > CONNECT) { since = Date.now() - CONNECT; htmx.trigger("#live", "again"); }
+  };
+  setInterval(tend, 3000);
+  document.addEventListener("visibilitychange", tend);
+
+  // How long ago something was.
+  const ago = (seconds) => seconds < 2 ? "now" : seconds < 60 ? `${Math.floor(seconds)} s ago`
+    : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago`
+    : seconds < 172800 ? "1 day ago" : `${Math.floor(seconds / 86400)} days ago`;
+  const tell = () => {
+    if (document.hidden) return;
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const text = ago(Math.max(0, (Date.now() - Date.parse(time.dateTime)) / 1000));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+  setInterval(tell, 5000);
+
+  // g and a letter: another page. /: the search.
+  const pages = { o: "/", j: "/jobs", w: "/workers", q: "/queues", s: "/submit", a: "/activity" };
+  let goes = false;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+    const search = document.querySelector("input[type=search]");
+    const link = goes && document.querySelector(`nav.pages a[href$="${pages[event.key]}"]`);
+    goes = event.key === "g";
+    if (link) link.click();
+    else if (event.key === "/" && search) { event.preventDefault(); search.focus(); }
   });
 })();

@@ -38,7 +38,7 @@ class Keys:
         self.workers = self.tag + ":workers"
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
-        """hash · + worker id: boot about busy draining beat · 1 day after the last beat"""
+        """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.events = self.tag + ":events"
@@ -60,7 +60,7 @@ class Keys:
         self._name_access()
 
     def _name_access(self) -> None:
-        """Who may do something: keys that sign, and users of the dashboard."""
+        """Who may do something, and did: keys that sign, and users of the dashboard."""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
         self.nonce_prefix = self.tag + ":nonce:"
@@ -69,10 +69,14 @@ class Keys:
         """hash · name of a dashboard's user -> role, hash of the password ... JSON and a seal"""
         self.session_prefix = self.tag + ":session:"
         """string PX · + random id: ms at which it began · 8 h without a request, 7 d"""
+        self.streams_prefix = self.tag + ":streams:"
+        """zset PX · + session's id: tab that holds a stream open, by the ms until which it counts"""
         self.link_prefix = self.tag + ":link:"
         """string PX · + random id: the user whom this one-time link signs in · 1 h, or its first use"""
         self.tries_prefix = self.tag + ":tries:"
         """zset PX · + user:digest or address:address: passwords tried, marks by ms · 1 min"""
+        self.activity = self.tag + ":activity"
+        """stream · who did what: what people and keys have changed · MAXLEN ~ 10000, 90 days"""
 
     def state(self, state: str) -> str:
         """zset · see `states`"""
@@ -105,6 +109,10 @@ class Keys:
     def session(self, session_id: str) -> str:
         """string · see `session_prefix`"""
         return self.session_prefix + session_id
+
+    def streams(self, session_id: str) -> str:
+        """zset · see `streams_prefix`"""
+        return self.streams_prefix + session_id
 
     def link(self, link_id: str) -> str:
         """string · see `link_prefix`"""

@@ -22,6 +22,8 @@ from app.state.users import BadLink, User, Users
 IDLE_MS = 8 * 3_600_000  # without a request
 OLD_MS = 7 * 86_400_000  # since it began
 LINK_MS = 3_600_000  # that a one-time link is good
+STREAMS = 4  # that a session may hold open: over HTTP/1.1 a browser has six connections for everything
+HOLD_MS = 90_000  # for which one counts that has not been heard of
 WINDOW_MS = 60_000  # in which tries of passwords are counted
 TRIES_USER, TRIES_ADDRESS = 5, 20  # in that window: for one name from one address, and from one address
 
@@ -76,6 +78,18 @@ class Sessions:
         named = self.claimed(cookie)
         if named:
             await self._replicated.delete(self._keys.session(named[0]))
+
+    async def hold(self, cookie: str, tab: str) -> bool:
+        """Whether this tab may hold a stream open, for HOLD_MS; said again it may for longer."""
+        named = self.claimed(cookie)
+        keys = [self._keys.streams(named[0])] if named else []
+        return bool(keys) and await self._scripts.run("hold", keys, [tab, HOLD_MS, STREAMS]) == 1
+
+    async def let_go(self, cookie: str, tab: str) -> None:
+        """The tab holds its stream no more."""
+        named = self.claimed(cookie)
+        if named:
+            await self._redis.zrem(self._keys.streams(named[0]), tab)
 
     async def link(self, name: str = "") -> str:
         """The secret of a one-time link that signs this user in; without a name, that makes the first user."""

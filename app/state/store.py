@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from app.state.activity import Activity
 from app.state.clients import Clients, Master
 from app.state.connect import open_blocking, open_commands, open_replicated
+from app.state.events import Events
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.output import Output
+from app.state.queues import Queues
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
 from app.state.seal import Seal
+from app.state.server import Server
 from app.state.sessions import Sessions
 from app.state.users import Users
 from app.state.workers import Workers
@@ -33,6 +37,10 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.activity = Activity(self.redis, self.keys)
+        self.events = Events(self.redis, self.blocking, self.keys)
+        self.queues = Queues(self.redis, self.keys)
+        self.server = Server(self.redis)
         self.reaper = Reaper(self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:

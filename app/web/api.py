@@ -115,12 +115,6 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
 
 
 @signed(*ANYBODY)
-async def workers(request: Request, client: Client, body: bytes) -> Response:
-    """All workers that are remembered."""
-    return answer({"workers": [views.worker(one) for one in await request.app.state.store.workers.all()]})
-
-
-@signed(*ANYBODY)
 async def fleet(request: Request, client: Client, body: bytes) -> Response:
     """Which workers would serve jobs with these labels: an id that changes when their answers may, "" for none.
 
@@ -130,13 +124,6 @@ async def fleet(request: Request, client: Client, body: bytes) -> Response:
     labels = schema.labels(request.query_params.getlist("label"))
     known, workers = await census(request).fleet(labels)
     return answer({"fleet": known, "workers": workers}, headers={FLEET_HEADER: known})
-
-
-@signed("admin")
-async def drain(request: Request, client: Client, body: bytes) -> Response:
-    """Tells a worker to take nothing new and to end when its jobs have ended."""
-    await request.app.state.store.workers.drain(request.path_params["worker_id"])
-    return answer({"id": request.path_params["worker_id"], "state": "draining"}, 202)
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,72 +1,75 @@
-"""The dashboard: one function a page or fragment. `door` stands before them.
-
-/       the whole page, from templates/overview.html
-/live   the same partials as a batch of <hx-partial>, asked for every second by the page:
-        304 while nothing has changed, 503 while Redis is away (the page keeps what it has)
-"""
+"""The first page: what runs, what waits, what has failed; and the summary that is on every page."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.state.connect import UNREACHABLE
+from app.state.events import Event
 from app.state.fallbacks import Fallbacks
 from app.state.jobs import Jobs
 from app.state.workers import Workers
-from app.web import door, pages, present
+from app.web import door, live, pages, present
+from app.web.topics import Topic
 
 RUNNING = 50  # rows of running jobs
 RECENT = 25  # rows of the newest jobs
 FALLBACKS = 500  # the newest reports of calls that ran on their own hosts, of which those of an hour count
 HOUR = 3600.0
-SHARE = 0.25  # seconds for which all tabs share one look at Redis
-TICK = 2.0  # seconds after which ages are told anew though no job has moved
-PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
-AWAY = (*UNREACHABLE, TimeoutError)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What there is to show, and the partials made of it. `tag` changes when they may."""
+class Seen:
+    """What the summary shows: counters, and the last job that failed while somebody looked."""
 
-    tag: str
-    view: present.Overview
-    partials: str
+    counters: tuple[present.Counter, ...]
+    failed: str
 
 
-class Board:
-    """What every tab of this process shows: read once and rendered once, however many ask."""
+class Summary(Topic):
+    """How many jobs are in each state, how many workers are there, and what has just failed."""
+
+    def __init__(self, jobs: Jobs, workers: Workers) -> None:
+        self._jobs = jobs
+        self._workers = workers
+        self._failed = ""
+
+    def touched(self, event: Event) -> bool:
+        """Whether a job has moved."""
+        if event.state in ("failed", "dead"):
+            self._failed = event.job
+        return event.event != "progress"
+
+    async def look(self) -> Seen:
+        """Raises a RedisError."""
+        counts, known = await asyncio.gather(self._jobs.counts(), self._workers.all())
+        return Seen(present.counters(counts, known), self._failed)
+
+    def render(self, seen: Seen, acts: bool) -> Mapping[str, str]:
+        """The counters, and a line for those who cannot see them change."""
+        return {
+            "summary": pages.render("_summary.html", counters=seen.counters),
+            "news": pages.render("_news.html", failed=seen.failed),
+        }
+
+
+class Overview(Topic):
+    """What the first page shows."""
 
     def __init__(self, jobs: Jobs, workers: Workers, fallbacks: Fallbacks) -> None:
         self._jobs = jobs
-        self._fallbacks = fallbacks
         self._workers = workers
-        self._reading: asyncio.Task[Shown] | None = None
-        self._until = 0.0
-        self.last: Shown | None = None
+        self._fallbacks = fallbacks
 
-    async def now(self) -> Shown:
-        """What is to be shown now. Raises one of AWAY; `last` stays what it was."""
-        if self._reading is None or (self._reading.done() and time.monotonic() >= self._until):
-            self._until = time.monotonic() + SHARE
-            self._reading = asyncio.create_task(self._read())
-        return await asyncio.wait_for(asyncio.shield(self._reading), PATIENCE)
-
-    async def _read(self) -> Shown:
-        event, at = await self._jobs.revision()
-        tag = f"{event}.{at // TICK:.0f}"
-        if self.last is None or self.last.tag != tag:
-            view = await self._view(at)
-            self.last = Shown(tag, view, pages.render("_live.html", view=view))
-        return self.last
-
-    async def _view(self, at: float) -> present.Overview:
+    async def look(self) -> present.Overview:
+        """Raises a RedisError."""
+        _, at = await self._jobs.revision()
         counts, (active, _), (newest, _), known, here = await asyncio.gather(
             self._jobs.counts(),
             self._jobs.page(RUNNING, state="running"),
@@ -76,36 +79,21 @@ class Board:
         )
         return present.overview(counts, active, newest, known, at, here)
 
+    def render(self, seen: present.Overview, acts: bool) -> Mapping[str, str]:
+        """A region for each part of the page."""
+        parts = ("running", "workers", "jobs")
+        return {part: pages.render(f"_{part}.html", view=seen, acts=acts) for part in parts}
 
+
+@door.reachable
 async def overview(request: Request) -> Response:
-    """The first page. While Redis is away: the last that this process has seen, if any, and a banner."""
-    shown: Shown | None
-    try:
-        shown, status = await board(request).now(), 200
-    except AWAY:
-        shown, status = board(request).last, 503
-    context = {"shown": shown, "view": shown and shown.view, "stale": status == 503}
-    return pages.page("overview.html", status, user=door.user(request), **context)
+    """The first page."""
+    shown = await live.show(request, "overview")
+    return pages.page("overview.html", user=door.user(request), live=shown)
 
 
-async def live(request: Request) -> Response:
-    """What has changed since the page saw `HX-PTag`."""
-    try:
-        shown = await board(request).now()
-    except AWAY:
-        return pages.empty(503)
-    if request.headers.get("hx-ptag") == shown.tag:
-        return pages.empty(304)
-    return pages.fragment(shown.partials, shown.tag)
-
-
-def board(request: Request) -> Board:
-    """This application's board, made when it is first asked for."""
-    state = request.app.state
-    if not hasattr(state, "board"):
-        state.board = Board(state.jobs, state.store.workers, state.store.fallbacks)
-    found: Board = state.board
-    return found
-
-
-ROUTES: list[BaseRoute] = [Route("/", overview), Route("/live", live)]
+TOPICS: dict[str, Callable[[State, str], Topic]] = {
+    "summary": lambda state, _: Summary(state.jobs, state.store.workers),
+    "overview": lambda state, _: Overview(state.jobs, state.store.workers, state.store.fallbacks),
+}
+ROUTES: list[BaseRoute] = [Route("/", overview)]

@@ -27,6 +27,7 @@ EVERYBODY = ""
 # What each page and action takes. `guarded` refuses a route that is not here.
 ROLES = {
     "GET /": "viewer",
+    "GET /events": "viewer",
     "GET /live": "viewer",
     "GET /login": EVERYBODY,
     "POST /login": EVERYBODY,
@@ -126,7 +127,7 @@ def is_foreign(request: Request, visit: Visit, has_cookie: bool) -> bool:
 def sign_in(request: Request) -> Response:
     """The way to /login, and back to where the person was."""
     headers = request.headers
-    if headers.get("hx-request") == "true":
+    if pages.is_htmx(request) and "text/event-stream" not in headers.get("accept", ""):
         seen = urlsplit(headers.get("hx-current-url", "/"))
         back = f"{seen.path}?{seen.query}" if seen.query else seen.path
         return pages.empty(401, {"HX-Redirect": f"/login?next={quote(own_path(back))}"})
@@ -148,7 +149,7 @@ def own_path(text: str) -> str:
 
 def outage(request: Request) -> Response:
     """Nobody can be recognised, so nothing is shown; a page asks again by itself."""
-    if request.headers.get("hx-request") == "true":
+    if pages.is_htmx(request):
         return pages.empty(503)
     return pages.page("outage.html", 503)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,12 +21,14 @@ from app.state.job import JobError
 from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, login, openapi, pages, people, problems
+from app.web import api, dashboard, fallbacks, live, login, openapi, pages, people, problems, workforce
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
 from app.web.door import guarded
+from app.web.hub import Hub
 from app.web.leaving import Leaving, until_leaving
+from app.web.topics import Feed, Topic
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
@@ -42,9 +45,15 @@ API = [
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
-    Route(WORKERS, api.workers, methods=["GET"]),
-    Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
+    Route(WORKERS, workforce.workers, methods=["GET"]),
+    Route(WORKERS + "/{worker_id}/drain", workforce.drain, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/pause", workforce.pause_worker, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
+
+# The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS}
+PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES]
 
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
@@ -72,6 +81,7 @@ def create_app(
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
+        await app.state.hub.close()
         await stop(watching, inviting, ticking)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
@@ -91,13 +101,20 @@ def create_app(
     app.state.reception = Reception(hosts, proxies)
     app.state.users = store.users(master)
     app.state.sessions = store.sessions(master, app.state.users)
+    app.state.hub = Hub(store.events, lambda name: _topic(app.state, name), app.state.leaving)
     return app
+
+
+def _topic(state: State, name: str) -> Topic | Feed | None:
+    kind, colon, thing = name.partition(":")
+    made = TOPICS.get(kind + colon)
+    return made(state, thing) if made else None
 
 
 def _routes() -> list[BaseRoute]:
     health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
-    return [*API, *health, *guarded([*dashboard.ROUTES, *login.ROUTES, *people.ROUTES]), static]
+    return [*API, *health, *guarded(PAGES), static]
 
 
 async def _invite(app: Starlette, address: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 _APP = Path(__file__).resolve().parent.parent
@@ -65,6 +66,16 @@ def fragment(text: str, tag: str) -> HTMLResponse:
 def empty(status: int, more: Mapping[str, str] | None = None) -> Response:
     """An answer that leaves the page as it is: 304, 401, 503."""
     return Response(status_code=status, headers={**HEADERS, **(more or {})})
+
+
+def is_htmx(request: Request) -> bool:
+    """Whether htmx asks, and not the browser for a page."""
+    return request.headers.get("hx-request") == "true"
+
+
+def said(text: str, tone: str, status: int = 200) -> HTMLResponse:
+    """A sentence for the page's line of such (#said), and nothing else."""
+    return HTMLResponse(render("_said.html", said=text, tone=tone), status, headers=HEADERS)
 
 
 def redirect(path: str) -> Response:

@@ -13,7 +13,7 @@ from app.state import passwords
 from app.state.clients import ROLES as KEY_ROLES
 from app.state.clients import BadKey, Client, Clients, Master
 from app.state.users import ROLES, BadUser
-from app.web import door, pages
+from app.web import door, live, pages
 from app.web.forms import form
 from app.web.login import users
 from app.web.words import visible
@@ -111,6 +111,7 @@ async def _page(request: Request, status: int, said: str) -> Response:
         "users.html",
         status,
         user=door.user(request),
+        live=await live.show(request),
         said=said,
         users=[(one.name, one.role, _day(one.created)) for one in found],
         keys=[_row(one) for one in keys],

@@ -109,7 +109,6 @@ class Machine:
 class Overview:
     """All that the first page shows. `waiting` says what queued jobs lack, or ""; `fallbacks` what ran elsewhere."""
 
-    counters: tuple[Counter, ...]
     running: tuple[Running, ...]
     more_running: int
     recent: tuple[Recent, ...]
@@ -148,7 +147,6 @@ def overview(
     and what clients have reported within an hour that they ran themselves, the last first.
     """
     return Overview(
-        counters=counters(counts, known),
         running=tuple(running(job, now) for job in active),
         more_running=max(0, counts["running"] - len(active)) if active else 0,
         recent=tuple(recent(job, now) for job in newest),
@@ -169,7 +167,7 @@ def counters(counts: Mapping[str, int], known: Sequence[Worker]) -> tuple[Counte
 
 def waiting(queued: int, known: Sequence[Worker]) -> str:
     """Why queued jobs are not taken, where that is plain."""
-    if not queued or any(worker.live and not worker.draining for worker in known):
+    if not queued or any(worker.takes for worker in known):
         return ""
     jobs = "1 job waits" if queued == 1 else f"{words.number(queued)} jobs wait"
     return f"{jobs}, and no worker that takes jobs is online."

@@ -16,6 +16,8 @@ from app.state.job import JobError, NoSuchJob
 from app.state.jobs import KeyReused, NobodyQualifies
 from app.state.seal import BadSeal
 from app.state.workers import NoSuchWorker
+from app.web import pages
+from app.web.words import visible
 
 log = logging.getLogger("ffgrid.web")
 
@@ -88,7 +90,20 @@ async def handle(request: Request, error: Exception) -> Response:
     problem = from_error(error)
     if problem.status == 405:
         problem.headers["Allow"] = ", ".join(_allowed(request))
-    return problem.response()
+    return _shown(request, problem) if _is_behind_door(request) else problem.response()
+
+
+def _is_behind_door(request: Request) -> bool:
+    return request is not None and hasattr(request.state, "user")
+
+
+def _shown(request: Request, problem: Problem) -> Response:
+    """The problem for who has come through the door: a sentence in his page, or a page."""
+    said = visible(problem.detail[:1].upper() + problem.detail[1:])
+    if pages.is_htmx(request):
+        return pages.said(said, "bad", problem.status)
+    title = problem.name.replace("-", " ").capitalize()
+    return pages.page("problem.html", problem.status, user=request.state.user, title=title, said=said)
 
 
 def _allowed(request: Request) -> list[str]:

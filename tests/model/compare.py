@@ -101,10 +101,10 @@ def _compare_workers(model: Model, seen: Seen) -> None:
     found = {name: {**one, "about": ""} for name, one in seen.workers.items() if "boot" in one}
     expected = {
         name: {"boot": one.boot, "beat": str(one.beat), "busy": str(one.busy), "about": ""}
-        | ({"draining": "1"} if one.draining else {})
+        | ({"order": one.order} if one.order else {})
         for name, one in model.workers.items()
     }
-    shown = ("boot", "beat", "busy", "about", "draining")
+    shown = ("boot", "beat", "busy", "about", "order")
     demand("workers", {n: {k: v for k, v in one.items() if k in shown} for n, one in found.items()}, expected)
     demand("inboxes that can be read", set(model.workers) - seen.readable, set())
     waiting = {name: messages for name, messages in seen.inboxes.items() if messages}

@@ -16,7 +16,7 @@ from importlib.resources import files
 from app.state.scripting import names
 
 # Those about passwords, sessions and users of the dashboard touch no job.
-DOOR = {"attempt", "enter", "user", "visit"}
+DOOR = {"attempt", "enter", "hold", "user", "visit"}
 SCRIPTS = ("prelude", *(name for name in names() if name not in DOOR))
 
 TOKEN = re.compile(r'--.*|"[^"]*"|[A-Za-z_][\w.]*|\d+|==|~=|<=|>=|\.\.|[-+*/<>=#(){}\[\],^]')
