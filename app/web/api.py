@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from app import logs
 from app.state import lifecycle
 from app.state.clients import Client
 from app.state.job import Job, NoSuchJob, is_id
@@ -241,6 +242,7 @@ def _stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool) ->
         retries=spec.get("retries", 0),
         retry_delay=spec.get("retry_delay", 0),
         require_worker=require_worker,
+        request=logs.known("request_id"),
     )
 
 
