@@ -10,6 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -46,6 +47,7 @@ from app.web.census import Census
 from app.web.door import guarded
 from app.web.hub import Hub
 from app.web.leaving import Leaving, until_leaving
+from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
@@ -86,6 +88,9 @@ TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
     name: make for page in PAGES for name, make in getattr(page, "TOPICS", {}).items()
 }
 
+ERRORS: dict[Any, Any] = dict.fromkeys(
+    (Exception, HTTPException, problems.Problem, JobError, RedisError), problems.handle
+)
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
@@ -118,11 +123,11 @@ def create_app(
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
-    errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
-    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=errors)
+    around = [Middleware(Observed)]
+    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=ERRORS, middleware=around)
     app.router.redirect_slashes = False
     app.state.store = store
+    app.state.timings = Timings()
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
     app.state.census = Census(store.workers)
@@ -143,7 +148,12 @@ def _topic(state: State, name: str) -> Topic | Feed | None:
 
 
 def _routes() -> list[BaseRoute]:
-    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
+    health = [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/healthz", livez),
+        openapi.endpoint(API),
+    ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
     return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
