@@ -148,7 +148,7 @@ def sign_in(request: Request) -> Response:
     if pages.is_htmx(request) and "text/event-stream" not in headers.get("accept", ""):
         seen = urlsplit(headers.get("hx-current-url", "/"))
         back = f"{seen.path}?{seen.query}" if seen.query else seen.path
-        return pages.empty(401, {"HX-Redirect": f"/login?next={quote(own_path(back))}"})
+        return pages.empty(401, {"HX-Redirect": pages.below(f"/login?next={quote(own_path(back))}")})
     if request.method not in SAFE:
         said = "You are not signed in any more, so nothing was done. Sign in and do it again."
         return pages.page("login.html", 401, said=said, next="/", name="", first=False)
