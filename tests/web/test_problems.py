@@ -18,7 +18,7 @@ from redis.exceptions import (
 )
 from starlette.exceptions import HTTPException
 
-from app.state import job, jobs, leases, workers
+from app.state import job, jobs, leases, operations, workers
 from app.state.clients import Master
 from app.state.job import JobError, LeaseLost, NoSuchJob
 from app.state.jobs import KeyReused, NobodyQualifies
@@ -28,7 +28,7 @@ from app.web.main import create_app
 from app.web.problems import JOB_ERRORS, Problem, Unauthorized, from_error, handle
 from tests.web.test_dashboard import ask
 
-MODULES = (job, jobs, leases, workers)
+MODULES = (job, jobs, leases, operations, workers)
 
 
 def document(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
