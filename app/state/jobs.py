@@ -47,6 +47,7 @@ class Submission:
     retries: int = 0  # how often it may fail and be tried again
     retry_delay: float = 10.0  # seconds before the first of these; twice as long each time
     require_worker: bool = False
+    request: str = ""  # the id of the request that submits it, for logs
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,8 @@ def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
         fields += ["retries", submission.retries, "retry_delay", delay]
     if submission.attach:
         fields += ["attach", "1"]
+    if submission.request:
+        fields += ["request", submission.request]
     return [int(able is not None), len(fields) // 2, *fields, *(able or ())]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.state.activity import Activity
 from app.state.clients import Clients, Master
-from app.state.connect import open_blocking, open_commands, open_replicated
+from app.state.connect import open_blocking, open_commands, open_replicated, shown
 from app.state.events import Events
 from app.state.fallbacks import Fallbacks
 from app.state.history import History
@@ -32,6 +32,7 @@ class Store:
     """
 
     def __init__(self, url: str, namespace: str = NAMESPACE, replicas: int = 0) -> None:
+        self.address = shown(url)  # for people: nothing secret is in it
         self.redis = open_commands(url)
         self.blocking = open_blocking(url)
         self.keys = Keys(namespace)

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -35,15 +36,19 @@ from app.web import (
     pages,
     people,
     problems,
+    submitpage,
+    workers,
     workforce,
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
+from app.web.below import Below
 from app.web.bulkwork import BulkWork
 from app.web.census import Census
 from app.web.door import guarded
 from app.web.hub import Hub
 from app.web.leaving import Leaving, until_leaving
+from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
@@ -68,10 +73,25 @@ API = [
     Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
-# The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **jobpage.TOPICS}
-PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES, *jobpage.ROUTES, *logpage.ROUTES]
+# The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
+# one of each thing; and what makes it of the application's state and the thing).
+PAGES: tuple[Any, ...] = (
+    dashboard,
+    jobpage,
+    live,
+    login,
+    logpage,
+    people,
+    submitpage,
+    workers,
+)
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
+    name: make for page in PAGES for name, make in getattr(page, "TOPICS", {}).items()
+}
 
+ERRORS: dict[Any, Any] = dict.fromkeys(
+    (Exception, HTTPException, problems.Problem, JobError, RedisError), problems.handle
+)
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
@@ -82,18 +102,24 @@ def create_app(
     hosts: Iterable[str] = (),
     proxies: Iterable[str] = (),
     address: str = "",
+    root: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    `hosts` and `proxies` are as in the settings. While the dashboard has no user, it prints the link that makes the
-    first one, if it is told its own address.
+    `hosts`, `proxies` and `root` (path) are as in the settings. While the dashboard has no user, it prints the link
+    that makes the first one, if it is told its own address.
     """
     store = Store(redis_url, replicas=replicas)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         bulk_work = BulkWork(store.operations, app.state.jobs, store.output)
-        running = (watch(store.redis, redis_url), _invite(app, address), store.reaper.run(), bulk_work.run())
+        running = (
+            watch(store.redis, redis_url),
+            _invite(app, address + root),
+            store.reaper.run(),
+            bulk_work.run(),
+        )
         tasks = [asyncio.create_task(one) for one in running]
         yield
         if app.state.tasks:
@@ -104,11 +130,12 @@ def create_app(
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
-    errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
-    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=errors)
+    pages.mount(root)
+    around = [Middleware(Observed), *([Middleware(Below, root)] if root else [])]
+    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=ERRORS, middleware=around)
     app.router.redirect_slashes = False
     app.state.store = store
+    app.state.timings = Timings()
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
     app.state.census = Census(store.workers)
@@ -129,9 +156,14 @@ def _topic(state: State, name: str) -> Topic | Feed | None:
 
 
 def _routes() -> list[BaseRoute]:
-    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
+    health = [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/healthz", livez),
+        openapi.endpoint(API),
+    ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
-    return [*API, *health, *guarded(PAGES), static]
+    return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 
 async def _invite(app: Starlette, address: str) -> None:

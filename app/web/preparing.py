@@ -10,6 +10,7 @@ import json
 from hashlib import sha256
 from typing import Any
 
+from app import logs
 from app.state.job import Job
 from app.state.jobs import Jobs, Submission, Submitted
 from app.state.requirements import requirement
@@ -93,6 +94,7 @@ def stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool = Fa
         max_attempts=spec["max_attempts"],
         retries=spec.get("retries", 0),
         retry_delay=spec.get("retry_delay", 0),
+        request=logs.known("request_id"),
         require_worker=require_worker,
     )
 
