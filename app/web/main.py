@@ -25,8 +25,11 @@ from app.state.store import Store
 from app.web import (
     api,
     bulk,
+    bulkpage,
     dashboard,
+    exports,
     fallbacks,
+    joblist,
     jobpage,
     lists,
     live,
@@ -76,7 +79,10 @@ API = [
 # The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
 # one of each thing; and what makes it of the application's state and the thing).
 PAGES: tuple[Any, ...] = (
+    bulkpage,
     dashboard,
+    exports,
+    joblist,
     jobpage,
     live,
     login,
