@@ -22,8 +22,10 @@ from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import (
+    about,
     api,
     dashboard,
+    diary,
     fallbacks,
     jobpage,
     lists,
@@ -34,6 +36,7 @@ from app.web import (
     pages,
     people,
     problems,
+    queues,
     workers,
     workforce,
 )
@@ -70,6 +73,7 @@ API = [
 TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
     **dashboard.TOPICS,
     **jobpage.TOPICS,
+    **queues.TOPICS,
     **workers.TOPICS,
 }
 PAGES = [
@@ -80,6 +84,9 @@ PAGES = [
     *jobpage.ROUTES,
     *logpage.ROUTES,
     *workers.ROUTES,
+    *queues.ROUTES,
+    *diary.ROUTES,
+    *about.ROUTES,
 ]
 
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
