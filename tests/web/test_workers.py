@@ -158,6 +158,7 @@ async def test_an_idle_page_is_told_nothing(site: Visitor, monkeypatch: pytest.M
     worker = await site.worker("den")
     await site.worker("gone")
     await site.silence("gone", 60)
+    await site.silence("den", 2)
     first = await site.get("/live?t=workers")
     await worker.beat(0, [], {})
     monkeypatch.setattr(shows, "SHARE", 0.0)
