@@ -23,9 +23,11 @@ from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import (
+    about,
     api,
     bulk,
     dashboard,
+    diary,
     fallbacks,
     jobpage,
     lists,
@@ -36,6 +38,7 @@ from app.web import (
     pages,
     people,
     problems,
+    queues,
     submitpage,
     workers,
     workforce,
@@ -76,12 +79,15 @@ API = [
 # The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
 # one of each thing; and what makes it of the application's state and the thing).
 PAGES: tuple[Any, ...] = (
+    about,
     dashboard,
+    diary,
     jobpage,
     live,
     login,
     logpage,
     people,
+    queues,
     submitpage,
     workers,
 )
