@@ -19,6 +19,9 @@ from app.wire.signing import ID_LENGTHS, is_word
 
 SANDBOXES = ("auto", "namespace", "rewrite")  # see worker.place
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
+LOG_FORMATS = ("auto", "text", "json")  # auto: text at a terminal, JSON elsewhere
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SHORTEST_TOKEN = 16  # characters
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -46,6 +49,9 @@ class Settings:
     cache: str = ""
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    log_format: str = "auto"
+    log_level: str = "info"
+    metrics_token: str = field(default="", repr=False)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -71,12 +77,15 @@ class Settings:
             cache=_cache(environ, look),
             hosts=_hosts(look.text("hosts", "")),
             trusted_proxies=_networks(look.text("trusted_proxies", "")),
+            log_format=look.word("log_format", LOG_FORMATS),
+            log_level=look.word("log_level", LOG_LEVELS, "info"),
+            metrics_token=_token(look.text("metrics_token", ""), look.text("metrics_token_file", "")),
         )
 
 
 KNOWN = tuple(
-    """cache config data_dir ffmpeg ffprobe hosts key_file labels master_file redis_url replicas roots sandbox slots
-    trusted_proxies url worker_id""".split()
+    """cache config data_dir ffmpeg ffprobe hosts key_file labels log_format log_level master_file
+    metrics_token metrics_token_file redis_url replicas roots sandbox slots trusted_proxies url worker_id""".split()
 )
 
 
@@ -125,6 +134,13 @@ class _Lookup:
             if name in source:
                 return str(source[name])
         return default
+
+    def word(self, name: str, words: tuple[str, ...], default: str = "") -> str:
+        """One of these, by default the first."""
+        value = self.text(name, default or words[0]).lower()
+        if value not in words:
+            raise BadSetting(f"FFGRID_{name.upper()}: expected one of {', '.join(words)}, got {value!r}")
+        return value
 
     def number(self, name: str, default: int, least: int = 1, most: int = 1024) -> int:
         value = self.text(name, str(default))
@@ -187,6 +203,22 @@ def _networks(text: str) -> tuple[str, ...]:
                 f"FFGRID_TRUSTED_PROXIES: expected addresses or networks, got {network!r}: {error}"
             ) from None
     return networks
+
+
+def _token(text: str, path: str) -> str:
+    """A secret that is given, or that stands in a file."""
+    if path:
+        try:
+            text = Path(path).expanduser().read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSetting(f"FFGRID_METRICS_TOKEN_FILE: cannot read {path}: {error}") from None
+    if (text or path) and not (
+        len(text) >= SHORTEST_TOKEN and text.isascii() and text.isprintable() and " " not in text
+    ):
+        raise BadSetting(
+            f"FFGRID_METRICS_TOKEN: expected at least {SHORTEST_TOKEN} printable ASCII characters, no space"
+        )
+    return text
 
 
 def _path(text: str) -> Path | None:

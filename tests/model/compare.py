@@ -79,6 +79,7 @@ def _compare_indexes(model: Model, seen: Seen) -> None:
     indexes = {KEYS.jobs: {job.id: job.created for job in jobs}}
     for state in STATES:
         indexes[KEYS.state(state)] = {job.id: job.entered for job in jobs if job.state == state}
+        indexes[KEYS.made_in(state)] = {job.id: job.created for job in jobs if job.state == state}
     for owner in {job.asked.owner for job in jobs}:
         mine = {job.id: job.created for job in jobs if job.asked.owner == owner}
         indexes[KEYS.owned_by(owner)] = mine

@@ -414,7 +414,7 @@ async def test_new_jobs_do_not_disturb_a_page(site: Site, query: str) -> None:
 @pytest.mark.parametrize("query", ["", "&state=queued"])
 async def test_jobs_of_one_millisecond_are_all_listed(site: Site, query: str) -> None:
     made = [site.submit() for _ in range(100)]  # the reaper moves as many in one script, at one time
-    index = site.store.keys.states + "queued" if query else site.store.keys.jobs
+    index = site.store.keys.made_in("queued") if query else site.store.keys.jobs
     await site.store.redis.zadd(index, dict.fromkeys(made, 1_795_289_401_872))
 
     assert sorted(pages_of_all(site, query, limit=10)) == sorted(made)
