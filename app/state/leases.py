@@ -54,7 +54,7 @@ class Beat:
     standing: str
     lost: list[str]
     cancelled: dict[str, str]
-    draining: bool
+    order: str  # pause, drain or ""
     paused: list[str]
     litter: bool  # jobs that have ended may have left files
 
@@ -150,12 +150,12 @@ class Leases:
         sent = time.clock_gettime(CLOCK)
         pairs = [word for pair in held.items() for word in pair]
         arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
-        standing, lost, cancelled, draining, paused, litter = await self._scripts.run(
+        standing, lost, cancelled, order, paused, litter = await self._scripts.run(
             "beat", [self._keys.worker(self.worker)], arguments
         )
         self._heard = sent
         asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
-        return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused), bool(litter))
+        return Beat(standing.decode(), _texts(lost), asked, order.decode(), _texts(paused), bool(litter))
 
     async def progress(self, lease: Lease, progress: dict[str, Any]) -> None:
         """Stores how far the job is. Raises LeaseLost."""

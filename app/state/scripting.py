@@ -71,6 +71,7 @@ def _tables(keys: Keys) -> str:
         "states": keys.states,
         "queue": keys.queue_prefix,
         "jobs": keys.jobs,
+        "made": keys.made,
         "owned": keys.owned,
         "classes": keys.classes,
         "classes_used": keys.classes_used,

@@ -11,10 +11,14 @@ from app.state.history import History
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
+from app.state.listing import Listing
+from app.state.media import Media
 from app.state.output import Output
+from app.state.queues import Queues
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
 from app.state.seal import Seal
+from app.state.server import Server
 from app.state.sessions import Sessions
 from app.state.users import Users
 from app.state.workers import Workers
@@ -36,10 +40,14 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.media = Media(self.redis, self.keys)
         self.activity = Activity(self.redis, self.keys)
         self.events = Events(self.redis, self.blocking, self.keys)
         self.history = History(self.redis, self.keys, self.workers)
         self.reaper = Reaper(self.keys, self.scripts, self.history)
+        self.queues = Queues(self.redis, self.keys)
+        self.server = Server(self.redis)
+        self.listing = Listing(self.redis, self.keys, self.scripts)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""

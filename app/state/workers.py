@@ -41,6 +41,7 @@ class Worker:
     busy: int
     silent: float
     draining: bool
+    paused: bool = False
 
     @property
     def live(self) -> bool:
@@ -48,12 +49,19 @@ class Worker:
         return self.silent * 1000 < LIVE_MS
 
     @property
+    def takes(self) -> bool:
+        """Whether it takes new jobs."""
+        return self.live and not self.draining and not self.paused
+
+    @property
     def state(self) -> str:
-        """online, busy, draining or offline."""
+        """online, busy, paused, draining or offline."""
         if not self.live:
             return "offline"
         if self.draining:
             return "draining"
+        if self.paused:
+            return "paused"
         return "busy" if self.busy else "online"
 
 
@@ -85,7 +93,21 @@ class Workers:
 
     async def drain(self, worker_id: str) -> None:
         """Tells a worker to finish what it has and end. Raises NoSuchWorker."""
-        if await self._scripts.run("drain", [self._keys.worker(worker_id)], [worker_id]) != b"ok":
+        await self._order(worker_id, "drain")
+
+    async def pause(self, worker_id: str) -> None:
+        """Tells a worker to take nothing new, and to stay. A later process of its name knows nothing of it.
+
+        Raises NoSuchWorker.
+        """
+        await self._order(worker_id, "pause")
+
+    async def resume(self, worker_id: str) -> None:
+        """Takes back a pause, or a drain that has not ended yet. Raises NoSuchWorker."""
+        await self._order(worker_id, "resume")
+
+    async def _order(self, worker_id: str, what: str) -> None:
+        if await self._scripts.run("order", [self._keys.worker(worker_id)], [worker_id, what]) != b"ok":
             raise NoSuchWorker(f"there is no worker {worker_id!r}")
 
     async def classes(self) -> dict[str, dict[str, Any]]:
@@ -110,7 +132,7 @@ class Workers:
 
     async def live(self) -> list[Worker]:
         """The workers heard of within a lease that take new jobs."""
-        return [worker for worker in await self.all() if worker.live and not worker.draining]
+        return [worker for worker in await self.all() if worker.takes]
 
 
 def _worker(name: str, stored: dict[bytes, bytes], silent: float) -> Worker:
@@ -120,5 +142,6 @@ def _worker(name: str, stored: dict[bytes, bytes], silent: float) -> Worker:
         about=json.loads(stored[b"about"]),
         busy=int(stored.get(b"busy", b"0")),
         silent=max(0.0, silent),
-        draining=stored.get(b"draining") == b"1",
+        draining=stored.get(b"order") == b"drain",
+        paused=stored.get(b"order") == b"pause",
     )

@@ -22,7 +22,21 @@ from app.state.job import JobError
 from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import api, dashboard, fallbacks, live, login, openapi, pages, people, problems
+from app.web import (
+    api,
+    dashboard,
+    fallbacks,
+    jobpage,
+    lists,
+    live,
+    login,
+    logpage,
+    openapi,
+    pages,
+    people,
+    problems,
+    workforce,
+)
 from app.web.attach import attach
 from app.web.auth import Verifier
 from app.web.census import Census
@@ -36,7 +50,7 @@ from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
-    Route(JOBS, api.listing, methods=["GET"]),
+    Route(JOBS, lists.listing, methods=["GET"]),
     Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
     Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
     Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
@@ -47,13 +61,15 @@ API = [
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
-    Route(WORKERS, api.workers, methods=["GET"]),
-    Route(WORKERS + "/{worker_id}/drain", api.drain, methods=["POST"]),
+    Route(WORKERS, workforce.workers, methods=["GET"]),
+    Route(WORKERS + "/{worker_id}/drain", workforce.drain, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/pause", workforce.pause_worker, methods=["POST"]),
+    Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
 # The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS}
-PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES]
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **jobpage.TOPICS}
+PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES, *jobpage.ROUTES, *logpage.ROUTES]
 
 ERRORS: dict[Any, Any] = dict.fromkeys(
     (Exception, HTTPException, problems.Problem, JobError, RedisError), problems.handle

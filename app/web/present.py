@@ -167,7 +167,7 @@ def counters(counts: Mapping[str, int], known: Sequence[Worker]) -> tuple[Counte
 
 def waiting(queued: int, known: Sequence[Worker]) -> str:
     """Why queued jobs are not taken, where that is plain."""
-    if not queued or any(worker.live and not worker.draining for worker in known):
+    if not queued or any(worker.takes for worker in known):
         return ""
     jobs = "1 job waits" if queued == 1 else f"{words.number(queued)} jobs wait"
     return f"{jobs}, and no worker that takes jobs is online."

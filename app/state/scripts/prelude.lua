@@ -59,6 +59,8 @@ local function move(id, event, fields)
   redis.call("HSET", key, "state", rule.to, unpack(fields))
   redis.call("ZREM", K.states .. job[1], id)
   redis.call("ZADD", K.states .. rule.to, at, id)
+  redis.call("ZREM", K.made .. job[1], id)
+  redis.call("ZADD", K.made .. rule.to, job[6] or at, id)
   if HELD[job[1]] and not HELD[rule.to] then
     record(id, event, job, fields)
     redis.call("HDEL", key, "token", "boot", "suspect")
