@@ -57,12 +57,9 @@ class Settings:
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
         """Reads flags, environment and file. Raises BadSetting."""
         home = Path(environ.get("HOME") or "/nonexistent")
-        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ffgrid"
         data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "ffgrid"
-        given = {name: value for name, value in (flags or {}).items() if value is not None}
-        path = given.get("config") or environ.get("FFGRID_CONFIG")
-        file = _read(Path(path)) if path else _read(config / "config.toml", required=False)
-        look = _Lookup(given, environ, file)
+        config = config_dir(environ)
+        look = _Lookup.open(environ, flags or {})
         return cls(
             redis_url=look.text("redis_url", DEFAULT_REDIS),
             replicas=look.number("replicas", 0, least=0, most=16),
@@ -92,13 +89,45 @@ KNOWN = tuple(
 )
 
 
+def config_dir(environ: Mapping[str, str]) -> Path:
+    """Where the file and the master key are, if nothing else is said."""
+    home = Path(environ.get("HOME") or "/nonexistent")
+    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ffgrid"
+
+
+def origins(environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Where each setting is from: `flag`, `environment FFGRID_X`, `file PATH` or `default`. Raises BadSetting."""
+    return _Lookup.open(environ, flags or {}).origins()
+
+
 class _Lookup:
-    def __init__(self, flags: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str]) -> None:
+    def __init__(
+        self, flags: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str], path: Path
+    ) -> None:
         self._sources = (
             flags,
             {n: environ[f"FFGRID_{n.upper()}"] for n in KNOWN if environ.get(f"FFGRID_{n.upper()}")},
             file,
         )
+        self._path = path
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str], flags: Mapping[str, str | None]) -> _Lookup:
+        """Reads the file, too. Raises BadSetting."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        named = given.get("config") or environ.get("FFGRID_CONFIG")
+        path = Path(named) if named else config_dir(environ) / "config.toml"
+        return cls(given, environ, _read(path, required=bool(named)), path)
+
+    def origins(self) -> dict[str, str]:
+        """For each setting, where its value is from."""
+        return {name: self._origin(name) for name in KNOWN if name != "config"}
+
+    def _origin(self, name: str) -> str:
+        flags, environment, file = (name in source for source in self._sources)
+        if flags or environment:
+            return "flag" if flags else f"environment FFGRID_{name.upper()}"
+        return f"file {self._path.absolute()}" if file else "default"
 
     def text(self, name: str, default: str) -> str:
         for source in self._sources:

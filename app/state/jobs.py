@@ -184,6 +184,10 @@ class Jobs:
         """
         return await self._script("pause", job_id, how)
 
+    async def relane(self, job_id: str, lane: str) -> str:
+        """Moves a job that nobody has taken to another lane: "moved", "same", its state, or "unknown"."""
+        return await self._script("relane", job_id, lane)
+
     async def caller(
         self, job_id: str, milliseconds: int, connection: str, *, arrives: bool = False
     ) -> str | None:

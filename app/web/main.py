@@ -24,6 +24,7 @@ from app.state.seal import Seal
 from app.state.store import Store
 from app.web import (
     api,
+    bulk,
     dashboard,
     fallbacks,
     jobpage,
@@ -35,10 +36,13 @@ from app.web import (
     pages,
     people,
     problems,
+    submitpage,
+    workers,
     workforce,
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
+from app.web.bulkwork import BulkWork
 from app.web.census import Census
 from app.web.door import guarded
 from app.web.hub import Hub
@@ -58,6 +62,7 @@ API = [
     Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
     Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
+    *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
@@ -67,9 +72,21 @@ API = [
     Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
-# The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **jobpage.TOPICS}
-PAGES = [*dashboard.ROUTES, *live.ROUTES, *login.ROUTES, *people.ROUTES, *jobpage.ROUTES, *logpage.ROUTES]
+# The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
+# one of each thing; and what makes it of the application's state and the thing).
+PAGES: tuple[Any, ...] = (
+    dashboard,
+    jobpage,
+    live,
+    login,
+    logpage,
+    people,
+    submitpage,
+    workers,
+)
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
+    name: make for page in PAGES for name, make in getattr(page, "TOPICS", {}).items()
+}
 
 ERRORS: dict[Any, Any] = dict.fromkeys(
     (Exception, HTTPException, problems.Problem, JobError, RedisError), problems.handle
@@ -94,14 +111,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch(store.redis, redis_url))
-        inviting = asyncio.create_task(_invite(app, address))
-        ticking = asyncio.create_task(store.reaper.run())
+        bulk_work = BulkWork(store.operations, app.state.jobs, store.output)
+        running = (watch(store.redis, redis_url), _invite(app, address), store.reaper.run(), bulk_work.run())
+        tasks = [asyncio.create_task(one) for one in running]
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
         await app.state.hub.close()
-        await stop(watching, inviting, ticking)
+        await stop(*tasks)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()
@@ -138,7 +155,7 @@ def _routes() -> list[BaseRoute]:
         openapi.endpoint(API),
     ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
-    return [*API, *health, *guarded(PAGES), static]
+    return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 
 async def _invite(app: Starlette, address: str) -> None:
