@@ -96,6 +96,7 @@ def stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool = Fa
         retry_delay=spec.get("retry_delay", 0),
         request=logs.known("request_id"),
         require_worker=require_worker,
+        request=logs.known("request_id"),
     )
 
 
