@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
+from app import logs
 from app.guard import Guard
 from app.state.connect import FULL, UNREACHABLE, RedisError, stop
 from app.state.leases import Lease, Leases
@@ -24,6 +25,7 @@ from app.state.seal import Seal
 from app.state.workers import BEAT, PROOF_MS, NameTaken, NoSuchWorker, Workers
 from worker import leftovers
 from worker.machine import Machine
+from worker.orders import Orders
 from worker.place import Places
 from worker.run import Run
 from worker.tidy import Tidier
@@ -74,7 +76,7 @@ class Loop:
         self._claims = 0
         self._waiting = False  # in a blocking read ...
         self._full = False  # ... that looks at the inbox only, because no slot was free
-        self._draining = False
+        self._orders = Orders()
 
     async def run(self) -> None:
         """Registers, works until drained, retires. Raises NameTaken or Replaced."""
@@ -108,23 +110,23 @@ class Loop:
 
     def drain(self, hand_back: bool = False) -> None:
         """Takes nothing new and ends when the last job has; with `hand_back` the jobs go back at once."""
-        if not self._draining:
-            self._draining = True
-            self._in_background(self._announce_drain())
+        if not self._orders.leaving:
+            self._orders.leaving = True
+            self._in_background(self._announce(self._workers.drain))
         if hand_back:
             self._stop_all("release")
 
     @property
     def draining(self) -> bool:
-        """Whether nothing new is taken."""
-        return self._draining
+        """Whether it ends with its last job."""
+        return self._orders.draining
 
     @property
     def _free(self) -> int:
-        return 0 if self._draining else self._machine.slots - len(self._runs) - len(self._stuck)
+        return 0 if self._orders.rests else self._machine.slots - len(self._runs) - len(self._stuck)
 
     async def _take_until_drained(self) -> None:
-        while self._runs or not self._draining:
+        while self._runs or not self.draining:
             try:
                 await self._take_hints()  # those that an error has left
                 if not await self._claim():
@@ -168,14 +170,14 @@ class Loop:
         asked, run = message.get("do"), self._runs.get(message.get("job", ""))
         if asked == "class":
             await self._look_at_classes()
-        elif asked == "drain":
-            self.drain()
         elif asked in ("cancel", "kill") and run:
             run.stop(asked)
         elif asked == "call" and run:
             run.call()
         elif asked in ("pause", "resume") and run:
             run.pause(asked == "pause")
+        elif asked in ("drain", "pause", "resume") and "job" not in message:
+            await self._beat()  # its answer says what holds now
 
     async def _look_at_classes(self) -> None:
         classes = await self._workers.classes()
@@ -195,6 +197,8 @@ class Loop:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, run: Run) -> None:
+        logs.about(job_id=run.lease.id, request_id=run.lease.request)
+        log.info("job %s: attempt %d begins", run.lease.id, run.lease.attempt)
         try:
             await run.run()
         except Exception:
@@ -204,7 +208,7 @@ class Loop:
             log.error("job %s: its process does not end; its slot is lost until it does", run.lease.id)
             self._stuck.add(run.stuck)
             run.stuck.add_done_callback(functools.partial(self._let_go, run.lease.id))
-        if self._waiting and (self._full or self._draining):
+        if self._waiting and (self._full or self.draining):
             await self._nudge()
 
     def _let_go(self, job_id: str, ended: asyncio.Task[int]) -> None:
@@ -220,12 +224,10 @@ class Loop:
         if self._waiting and self._full:
             await self._nudge()
 
-    async def _announce_drain(self) -> None:
+    async def _announce(self, order: Callable[[str], Coroutine[None, None, None]]) -> None:
         """So that nobody counts on this worker, and the blocked read looks at its inbox only."""
-        try:
-            await self._workers.drain(self._leases.worker)
-        except (RedisError, NoSuchWorker):
-            return  # the next heartbeat names no class
+        with suppress(RedisError, NoSuchWorker):  # else the next heartbeat names no class
+            await order(self._leases.worker)
 
     async def _nudge(self) -> None:
         try:
@@ -254,15 +256,17 @@ class Loop:
     async def _beat(self) -> None:
         asked = time.monotonic()
         held = {job_id: run.lease.token for job_id, run in self._runs.items()}
-        busy, classes = len(self._runs) + len(self._stuck), [] if self._draining else self._classes
+        busy, classes = len(self._runs) + len(self._stuck), [] if self._orders.rests else self._classes
         beat = await self._leases.beat(busy, classes, held)
         if beat.standing == "replaced":
             raise Replaced(f"another process is the worker {self._leases.worker!r} now")
         if beat.standing == "unknown":
             await self._workers.register(self._leases.worker, self._leases.boot, self._about)
+            if self._orders.rests:
+                await self._announce(self._workers.drain if self.draining else self._workers.pause)
             return
-        if beat.draining and not self._draining:
-            self.drain()
+        if self._orders.hear(beat.order, asked):
+            self._in_background(self._announce(self._workers.drain))
         for job_id in beat.lost:
             if run := self._runs.get(job_id):
                 run.stop("lost")

@@ -30,6 +30,8 @@ class Progress:
     out_time: float | None = None
     total_size: int | None = None
     bitrate: float | None = None
+    dup: int | None = None  # frames that were doubled or left out to keep the rate
+    drop: int | None = None
     ended: bool = False
 
 
@@ -67,6 +69,8 @@ def _progress(block: dict[str, str], ended: bool) -> Progress:
         out_time=None if out_time is None or out_time > _LONGEST else max(out_time, 0.0),
         total_size=_whole(block.get("total_size")),
         bitrate=_number(block.get("bitrate"), unit="kbits/s", scale=1e3),
+        dup=_whole(block.get("dup_frames")),
+        drop=_whole(block.get("drop_frames")),
         ended=ended,
     )
 

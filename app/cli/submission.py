@@ -12,14 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.cli.errors import USAGE, Failure
-from app.wire import command, folding, placing, roots
+from app.wire import command, folding, placing, roots, unattended
 from app.wire.messages import BINARIES
 
-_STDIN = frozenset("- pipe: pipe:0 fd: /dev/stdin /dev/fd/0".split())
-_STDOUT = frozenset("- pipe: pipe:1 fd: /dev/stdout /dev/fd/1".split())
-_TEXTS = frozenset(
-    "null ffmetadata framecrc framehash framemd5 crc hash md5 streamhash ass srt webvtt".split()
-)
 _SHIM = "name a file, or call the program that `ffgrid shim install` makes"
 
 
@@ -32,7 +27,8 @@ def submission(
     folded = folding.fold(read, mapped)
     cwd = roots.fold(here, mapped) if here is not None and roots.holder(here, mapped) else None
     _check_places(read, folded, cwd, mapped, here)
-    _check_streams(read)
+    if needs := unattended.trouble(read):
+        raise Failure(f"{needs}: {_SHIM}", USAGE)
     return {
         "key": secrets.token_hex(16),
         "binary": binary,
@@ -87,23 +83,6 @@ def _known(mapped: Mapping[str, str]) -> str:
     if not mapped:
         return "no roots are known here, set FFGRID_ROOTS=Name=/directory, or give --roots"
     return "known are " + ", ".join(f"{name} ({path})" for name, path in sorted(mapped.items()))
-
-
-def _check_streams(read: command.Command) -> None:
-    """A submitted job has no standard input, and only the end of a long output is kept. Raises Failure."""
-    for text in read.texts(read.inputs):
-        if text in _STDIN:
-            raise Failure(
-                f"the input {text!r} is the standard input, which submit does not send: {_SHIM}", USAGE
-            )
-    for at, options in zip(read.outputs, read.output_options, strict=True):
-        is_small = options.get("f") in _TEXTS or "vframes" in options
-        if read.binary == "ffmpeg" and read.args[at] in _STDOUT and not is_small:
-            raise Failure(
-                f"the output {read.args[at]!r} is the standard output, of which submit shows a log, "
-                f"too short for media: {_SHIM}",
-                USAGE,
-            )
 
 
 def _umask() -> int:

@@ -47,7 +47,8 @@ class Events:
             pipe.xrange(self._key, count=1)
             pipe.xrange(self._key, "(" + after, count=COUNT + 1)
             first, rows = await pipe.execute()
-        if len(rows) > COUNT or (first and number(after) < number(first[0][0].decode())):
+        oldest = first[0][0].decode() if first and after != START else after
+        if len(rows) > COUNT or number(after) < number(oldest):
             return None
         return [_event(entry, fields) for entry, fields in rows]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
@@ -12,12 +11,15 @@ from app.state import lifecycle
 from app.state.connect import Connection
 from app.state.job import Job, JobError, NoSuchJob, new_id
 from app.state.keys import Keys
+from app.state.position import Position, position
+from app.state.reading import read
 from app.state.requirements import Requirement, canonical, class_id, missing, why_nobody
 from app.state.scripting import Scripts
 from app.state.seal import Seal
 from app.state.workers import LIVE_MS, Workers
 
 ATTACH_MS = 15_000  # how long a caller has to attach after submitting
+AGAIN_MS = 7 * 86_400_000  # how long it is known which job has run an old one's command again
 PAGES_READ = 20  # how many pages are read at most for one that is filtered
 
 
@@ -45,6 +47,7 @@ class Submission:
     retries: int = 0  # how often it may fail and be tried again
     retry_delay: float = 10.0  # seconds before the first of these; twice as long each time
     require_worker: bool = False
+    request: str = ""  # the id of the request that submits it, for logs
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class Jobs:
         """Why no live worker can run this, in words; "" if one can."""
         return why_nobody(needs, [(worker.id, worker.about) for worker in await self._workers.live()])
 
+    async def why_waits(self, job: Job) -> str:
+        """Why nobody can take this queued job, in words; "" if a live worker can."""
+        needs = await self._redis.hget(self._keys.classes, job.cls)
+        return await self.why_nobody(json.loads(needs)) if needs else ""
+
     async def get(self, job_id: str) -> Job:
         """Raises NoSuchJob."""
         stored = await self._redis.hgetall(self._keys.job(job_id))
@@ -104,7 +112,8 @@ class Jobs:
     ) -> tuple[list[Job], str]:
         """The newest jobs, at most `count`, older than the cursor `before`; and the next cursor or "".
 
-        `state` and `owner` narrow the list; both together are filtered while reading.
+        `state` and `owner` narrow the list; both together are filtered while reading. Those of a state come in the
+        order in which they have entered it; see `listing` for lists by creation.
         """
         index = self._keys.jobs
         if state:
@@ -114,7 +123,8 @@ class Jobs:
         jobs: list[Job] = []
         for _ in range(PAGES_READ):
             rows = await self._rows(index, count, before)
-            found = {job.id: job for job in await self._many([job_id for job_id, _ in rows])}
+            ids = [job_id for job_id, _ in rows]
+            found = {job.id: job for job in await read(self._redis, self._keys, ids)}
             for job_id, score in rows:
                 before = f"{score:.0f}-{job_id}"
                 if job_id in found and owner in ("", found[job_id].owner):
@@ -124,6 +134,19 @@ class Jobs:
             if len(rows) < count:
                 return jobs, ""
         return jobs, before
+
+    async def position(self, job: Job) -> Position | None:
+        """Where a queued job stands; None when it is not queued any more."""
+        return await position(self._redis, self._keys, job.id, job.cls, job.lane)
+
+    async def note_again(self, old: str, new: str) -> None:
+        """Remembers that the job `new` runs the command of `old` again."""
+        await self._redis.set(self._keys.again(old), new, px=AGAIN_MS)
+
+    async def again(self, job_id: str) -> str:
+        """The last job that has run this one's command again, or ""."""
+        found = await self._redis.get(self._keys.again(job_id))
+        return found.decode() if found else ""
 
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
@@ -160,6 +183,10 @@ class Jobs:
         A job in another state than "running" is left alone.
         """
         return await self._script("pause", job_id, how)
+
+    async def relane(self, job_id: str, lane: str) -> str:
+        """Moves a job that nobody has taken to another lane: "moved", "same", its state, or "unknown"."""
+        return await self._script("relane", job_id, lane)
 
     async def caller(
         self, job_id: str, milliseconds: int, connection: str, *, arrives: bool = False
@@ -214,27 +241,19 @@ class Jobs:
             if len(rows) >= count or len(found) < step:
                 return rows[:count]
 
-    async def _many(self, job_ids: Sequence[str]) -> list[Job]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hgetall(self._keys.job(job_id))
-            hashes = await pipe.execute()
-        found = zip(job_ids, hashes, strict=True)
-        return [
-            Job.from_hash(job_id, stored, Seal.peek(stored[b"spec"]))
-            for job_id, stored in found
-            if b"state" in stored
-        ]
-
 
 def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
     """The arguments after the fixed ones: extra fields of the hash, and who qualifies for a new class."""
     fields: list[Any] = ["redo", submission.redo, "max_attempts", submission.max_attempts]
+    for name, value in submission.spec.get("labels", {}).items():
+        fields += [f"label:{name}", value]
     if submission.retries:
         delay = round(submission.retry_delay * 1000)
         fields += ["retries", submission.retries, "retry_delay", delay]
     if submission.attach:
         fields += ["attach", "1"]
+    if submission.request:
+        fields += ["request", submission.request]
     return [int(able is not None), len(fields) // 2, *fields, *(able or ())]
 
 

@@ -17,16 +17,39 @@ class Keys:
     def __init__(self, namespace: str = NAMESPACE) -> None:
         self.tag = "{" + namespace + "}"
         self.bulk = namespace
+        self._name_jobs()
+        self._name_workers()
+        self._name_records()
+        self._name_access()
 
+    def _name_jobs(self) -> None:
+        """What jobs are, and how they are found."""
         self.jobs = self.tag + ":jobs"
         """zset · job id by creation ms"""
         self.states = self.tag + ":jobs:"
         """zset · + state: job id by ms of entering it"""
+        self.made = self.tag + ":made:"
+        """zset · + state: job id by creation ms, for lists"""
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
-        """hash · + job id: state spec cls lane owner redo attempt losses failures worker boot token msg paused
-        published (what was about to get its name) try:<attempt> (how it ended, JSON) ... · 7 days"""
+        """hash · + job id: state spec cls lane owner redo request attempt losses failures worker boot token msg paused
+        published (what was about to get its name) label:<name> try:<attempt> (how it ended, JSON) ... · 7 days"""
+        self.again_prefix = self.tag + ":again:"
+        """string PX · + job id: the last job that has run its command again · 7 days"""
+        self.media_prefix = self.tag + ":media:"
+        """hash · + job id: job:<what> (the job that looks at its files), seen:<what> (what that saw) · 1 hour"""
+        self.idem_prefix = self.tag + ":idem:"
+        """string PX · + owner:key: job id and digest of the submission · 1 day"""
+        self.callers = self.tag + ":callers"
+        """zset · attached job id by the ms at which its caller counts as gone"""
+        self.due = self.tag + ":due"
+        """zset · waiting job id by the ms at which it is tried again"""
+        self.litter = self.tag + ":litter"
+        """zset · id of a job whose lost attempts may have left files, by the ms at which to look for them"""
+
+    def _name_workers(self) -> None:
+        """What jobs need, who has it, and how the two meet."""
         self.queue_prefix = self.tag + ":q:"
         """stream, group `w` · + class:lane: {job: id}, only a hint that somebody should look"""
         self.classes = self.tag + ":classes"
@@ -38,29 +61,34 @@ class Keys:
         self.workers = self.tag + ":workers"
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
-        """hash · + worker id: boot about busy draining beat · 1 day after the last beat"""
+        """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
-        self.events = self.tag + ":events"
-        """stream · job event state worker attempt · MAXLEN ~ 10000"""
-        self.callers = self.tag + ":callers"
-        """zset · attached job id by the ms at which its caller counts as gone"""
-        self.due = self.tag + ":due"
-        """zset · waiting job id by the ms at which it is tried again"""
-        self.litter = self.tag + ":litter"
-        """zset · id of a job whose lost attempts may have left files, by the ms at which to look for them"""
         self.reaper = self.tag + ":reaper"
         """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
-        self.idem_prefix = self.tag + ":idem:"
-        """string PX · + owner:key: job id and digest of the submission · 1 day"""
-        self.fallbacks = self.tag + ":fallbacks"
-        """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
-        self._name_access()
+
+    def _name_records(self) -> None:
+        """What has happened: no job needs it to run."""
+        self.events = self.tag + ":events"
+        """stream · job event state worker attempt · MAXLEN ~ 10000"""
+        self.totals = self.tag + ":totals"
+        """hash · what was counted since the beginning, see `totals`"""
+        self.operations = self.tag + ":operations"
+        """zset · id of an operation on many jobs by the ms until which it is remembered, inf while it goes on"""
+        self.operation_prefix = self.tag + ":operation:"
+        """hash · + operation id: work (JSON) digest state total exact done skipped failed began ended note place
+        token held (ms until which a process works at it) · 1 day after its end"""
+        self.history = self.tag + ":history"
+        """stream · a sample a minute, its id is the minute, see `history` · MAXLEN ~ 1500"""
+        self.fallbacks = self.tag + ":fallbacks"
+        """stream · report client at binary count reason: calls that ran on their own host · MAXLEN ~ 1000"""
+        self.activity = self.tag + ":activity"
+        """stream · who did what: what people and keys have changed · MAXLEN ~ 10000, 90 days"""
 
     def _name_access(self) -> None:
-        """Who may do something, and did: keys that sign, and users of the dashboard."""
+        """Who may do something: keys that sign, and users of the dashboard."""
         self.clients = self.tag + ":keys"
         """hash · key id -> role, version, networks ... JSON; no secret"""
         self.nonce_prefix = self.tag + ":nonce:"
@@ -75,12 +103,14 @@ class Keys:
         """string PX · + random id: the user whom this one-time link signs in · 1 h, or its first use"""
         self.tries_prefix = self.tag + ":tries:"
         """zset PX · + user:digest or address:address: passwords tried, marks by ms · 1 min"""
-        self.activity = self.tag + ":activity"
-        """stream · who did what: what people and keys have changed · MAXLEN ~ 10000, 90 days"""
 
     def state(self, state: str) -> str:
         """zset · see `states`"""
         return self.states + state
+
+    def made_in(self, state: str) -> str:
+        """zset · see `made`"""
+        return self.made + state
 
     def owned_by(self, key_id: str) -> str:
         """zset · see `owned`"""
@@ -90,9 +120,21 @@ class Keys:
         """hash · see `job_prefix`"""
         return self.job_prefix + job_id
 
+    def operation(self, operation_id: str) -> str:
+        """hash · see `operation_prefix`"""
+        return self.operation_prefix + operation_id
+
     def queue(self, cls: str, lane: str) -> str:
         """stream · see `queue_prefix`"""
         return f"{self.queue_prefix}{cls}:{lane}"
+
+    def again(self, job_id: str) -> str:
+        """string · see `again_prefix`"""
+        return self.again_prefix + job_id
+
+    def media(self, job_id: str) -> str:
+        """hash · see `media_prefix`"""
+        return self.media_prefix + job_id
 
     def worker(self, worker_id: str) -> str:
         """hash · see `worker_prefix`"""

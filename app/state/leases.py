@@ -36,6 +36,7 @@ class Lease:
     sealed: bytes
     published: str = ""  # what an attempt before has said when it was about to end (see `publish`)
     called: bool = False  # its caller has come
+    request: str = ""  # the id of the request that has submitted the job
 
     @property
     def mark(self) -> str:
@@ -53,7 +54,7 @@ class Beat:
     standing: str
     lost: list[str]
     cancelled: dict[str, str]
-    draining: bool
+    order: str  # pause, drain or ""
     paused: list[str]
     litter: bool  # jobs that have ended may have left files
 
@@ -149,12 +150,12 @@ class Leases:
         sent = time.clock_gettime(CLOCK)
         pairs = [word for pair in held.items() for word in pair]
         arguments = [self.worker, self.boot, busy, len(classes), *classes, *pairs]
-        standing, lost, cancelled, draining, paused, litter = await self._scripts.run(
+        standing, lost, cancelled, order, paused, litter = await self._scripts.run(
             "beat", [self._keys.worker(self.worker)], arguments
         )
         self._heard = sent
         asked = {job_id.decode(): how.decode() for job_id, how in cancelled}
-        return Beat(standing.decode(), _texts(lost), asked, draining == b"1", _texts(paused), bool(litter))
+        return Beat(standing.decode(), _texts(lost), asked, order.decode(), _texts(paused), bool(litter))
 
     async def progress(self, lease: Lease, progress: dict[str, Any]) -> None:
         """Stores how far the job is. Raises LeaseLost."""
@@ -223,7 +224,9 @@ class Leases:
 
 
 def _lease(row: list[Any]) -> Lease:
-    return Lease(row[0].decode(), row[1].decode(), int(row[2]), row[3], row[4].decode(), row[5] == b"1")
+    job_id, token, attempt, sealed, published, called, request = row
+    texts = (job_id.decode(), token.decode(), int(attempt), sealed, published.decode())
+    return Lease(*texts, called == b"1", request.decode())
 
 
 def _texts(ids: list[bytes]) -> list[str]:

@@ -79,6 +79,18 @@ class Output:
         """Entries of the log after that id; waits up to `wait` seconds when there is none."""
         return await self._read(self._keys.log(job_id), after, wait, count)
 
+    async def log_before(self, job_id: str, before: str = "", count: int = 100) -> list[Entry]:
+        """The last entries of the log, or the last before that id; the oldest of them first."""
+        found = await self._redis.xrevrange(
+            self._keys.log(job_id), f"({before}" if before else "+", "-", count=count
+        )
+        return _parsed(reversed(found))
+
+    async def log_size(self, job_id: str) -> tuple[int, int]:
+        """How many entries of the log are there, and how many were dropped at its beginning to bound it."""
+        there = int(await self._stream(self._keys.log(job_id), "length"))
+        return there, await self._added(self._keys.log(job_id)) - there
+
     async def send(self, job_id: str, number: int, kind: bytes, data: bytes) -> None:
         """Appends the frame with this number (from 1) to what the caller gets. Sending it twice is harmless."""
         await self._append(self._keys.output(job_id), number, kind, data)
@@ -175,8 +187,10 @@ class Output:
 
 
 def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:
-    if not reply:
-        return []
+    return _parsed(reply[0][1]) if reply else []
+
+
+def _parsed(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
     return [
         Entry(
             entry.decode(),
@@ -185,5 +199,5 @@ def _entries(reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]) 
             int(fields.get(b"a", b"0")),
             int(fields.get(b"n", b"0")),
         )
-        for entry, fields in reply[0][1]
+        for entry, fields in entries
     ]

@@ -7,6 +7,7 @@ import logging
 import random
 
 from app.state.connect import RedisError
+from app.state.history import History
 from app.state.keys import Keys
 from app.state.scripting import Scripts
 from app.state.workers import LEASE_MS, PROOF_MS
@@ -27,18 +28,21 @@ log = logging.getLogger("ffgrid.reaper")
 class Reaper:
     """Bounded, idempotent housekeeping."""
 
-    def __init__(self, keys: Keys, scripts: Scripts) -> None:
+    def __init__(self, keys: Keys, scripts: Scripts, history: History) -> None:
         self._keys = keys
         self._scripts = scripts
+        self._history = history
 
     async def run(self) -> None:
         """Ticks until cancelled. An unreachable Redis is waited for."""
-        next_expiry = 0.0
+        next_expiry = next_sample = 0.0
         loop = asyncio.get_running_loop()
         while True:
             try:
                 if await self.reap() is not None:
                     await self.audit()
+                    if loop.time() >= next_sample:
+                        next_sample = loop.time() + await self._history.record()
                 if loop.time() >= next_expiry:
                     next_expiry = loop.time() + EXPIRE_EVERY
                     await self.expire()
@@ -55,14 +59,15 @@ class Reaper:
             return None
         answers = [(job_id.decode(), what.decode()) for job_id, what in done]
         for job_id, what in answers:
-            log.warning("job %s: %s", job_id, what)
+            log.warning("job %s: %s", job_id, what, extra={"job_id": job_id})
         return answers
 
     async def audit(self, count: int = AUDITED) -> list[str]:
         """Looks for jobs that nothing points at, the next few; those that were found and mended."""
         found = await self._scripts.run("audit", [self._keys.reaper], [count])
         for job_id in found:
-            log.warning("job %s: nothing pointed at it any more, it is queued anew", job_id.decode())
+            told = "job %s: nothing pointed at it any more, it is queued anew"
+            log.warning(told, job_id.decode(), extra={"job_id": job_id.decode()})
         return [job_id.decode() for job_id in found]
 
     async def expire(self, keep_ms: int = KEEP_MS, keep_idle_ms: int = KEEP_IDLE_MS) -> list[str]:

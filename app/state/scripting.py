@@ -1,4 +1,4 @@
-"""Loads the Lua scripts: each runs behind the generated tables of keys and moves and the prelude."""
+"""Loads the Lua scripts: each runs behind the generated tables of keys and moves, and PARTS."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from app.state import lifecycle
+from app.state import lifecycle, totals
 from app.state.connect import Connection
 from app.state.keys import GROUP, REAPER, Keys
 from app.wire.messages import LANES
+
+# What stands before every script.
+PARTS = ("tally", "prelude")
 
 # Only a submission may be refused when Redis is full: what is running must be able to end.
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake"})
 
 
 class Scripts:
@@ -46,7 +49,7 @@ def names() -> list[str]:
     """The names of all scripts."""
     folder = files("app.state.scripts").iterdir()
     return sorted(
-        path.name[:-4] for path in folder if path.name.endswith(".lua") and path.name != "prelude.lua"
+        path.name[:-4] for path in folder if path.name.endswith(".lua") and path.name[:-4] not in PARTS
     )
 
 
@@ -57,8 +60,7 @@ def source(name: str, keys: Keys) -> bytes:
     parts = (
         f"#!lua{flags}",
         _tables(keys),
-        folder.joinpath("prelude.lua").read_text(),
-        folder.joinpath(name + ".lua").read_text(),
+        *(folder.joinpath(part + ".lua").read_text() for part in (*PARTS, name)),
     )
     return "\n".join(parts).encode()
 
@@ -69,6 +71,7 @@ def _tables(keys: Keys) -> str:
         "states": keys.states,
         "queue": keys.queue_prefix,
         "jobs": keys.jobs,
+        "made": keys.made,
         "owned": keys.owned,
         "classes": keys.classes,
         "classes_used": keys.classes_used,
@@ -80,8 +83,10 @@ def _tables(keys: Keys) -> str:
         "callers": keys.callers,
         "due": keys.due,
         "litter": keys.litter,
+        "totals": keys.totals,
         "idem": keys.idem_prefix,
         "group": GROUP,
+        "operations": keys.operations,
         "reaper_name": REAPER,
     }
     moves = {
@@ -90,7 +95,8 @@ def _tables(keys: Keys) -> str:
     }
     tables = {
         "K": _table({name: f'"{value}"' for name, value in named.items()}),
-        "LANES": "{ " + ", ".join(f'"{lane}"' for lane in LANES) + " }",
+        "BOUNDS": _table({name: _list(map(str, bounds)) for name, bounds in totals.BOUNDS.items()}),
+        "LANES": _list(f'"{lane}"' for lane in LANES),
         "MOVES": _table(moves),
         "FINAL": _set(lifecycle.FINAL),
         "HELD": _set(lifecycle.HELD),
@@ -104,3 +110,7 @@ def _table(items: dict[str, str]) -> str:
 
 def _set(words: Iterable[str]) -> str:
     return _table(dict.fromkeys(sorted(words), "true"))
+
+
+def _list(words: Iterable[str]) -> str:
+    return "{ " + ", ".join(words) + " }"

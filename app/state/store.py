@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from app.state.activity import Activity
 from app.state.clients import Clients, Master
-from app.state.connect import open_blocking, open_commands, open_replicated
+from app.state.connect import open_blocking, open_commands, open_replicated, shown
 from app.state.events import Events
 from app.state.fallbacks import Fallbacks
+from app.state.history import History
 from app.state.jobs import Jobs
 from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
+from app.state.listing import Listing
+from app.state.media import Media
+from app.state.operations import Operations
 from app.state.output import Output
+from app.state.queues import Queues
 from app.state.reaper import Reaper
 from app.state.scripting import Scripts
 from app.state.seal import Seal
+from app.state.server import Server
 from app.state.sessions import Sessions
 from app.state.users import Users
 from app.state.workers import Workers
@@ -26,6 +32,7 @@ class Store:
     """
 
     def __init__(self, url: str, namespace: str = NAMESPACE, replicas: int = 0) -> None:
+        self.address = shown(url)  # for people: nothing secret is in it
         self.redis = open_commands(url)
         self.blocking = open_blocking(url)
         self.keys = Keys(namespace)
@@ -35,9 +42,15 @@ class Store:
         self.clients = Clients(self.redis, self.keys, self.scripts, self.replicated)
         self.output = Output(self.redis, self.blocking, self.keys, self.scripts, self.replicated)
         self.fallbacks = Fallbacks(self.redis, self.keys, self.scripts)
+        self.media = Media(self.redis, self.keys)
         self.activity = Activity(self.redis, self.keys)
         self.events = Events(self.redis, self.blocking, self.keys)
-        self.reaper = Reaper(self.keys, self.scripts)
+        self.history = History(self.redis, self.keys, self.workers)
+        self.reaper = Reaper(self.keys, self.scripts, self.history)
+        self.queues = Queues(self.redis, self.keys)
+        self.server = Server(self.redis)
+        self.listing = Listing(self.redis, self.keys, self.scripts)
+        self.operations = Operations(self.redis, self.keys, self.scripts, self.listing)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""

@@ -27,13 +27,17 @@ class NoSuchWorker(JobError):
     """There is no worker with this name."""
 
 
+class StillAlive(JobError):
+    """A worker that is to be forgotten has been heard of just now."""
+
+
 class NameTaken(Exception):
     """Another live worker holds the name."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker. `silent` is the seconds since its last beat, by Redis' clock."""
+    """One worker. `heard` is its last beat, Unix seconds, and `silent` how long ago that was, by Redis' clock."""
 
     id: str
     boot: str
@@ -41,6 +45,8 @@ class Worker:
     busy: int
     silent: float
     draining: bool
+    paused: bool = False
+    heard: float = 0.0
 
     @property
     def live(self) -> bool:
@@ -48,12 +54,19 @@ class Worker:
         return self.silent * 1000 < LIVE_MS
 
     @property
+    def takes(self) -> bool:
+        """Whether it takes new jobs."""
+        return self.live and not self.draining and not self.paused
+
+    @property
     def state(self) -> str:
-        """online, busy, draining or offline."""
+        """online, busy, paused, draining or offline."""
         if not self.live:
             return "offline"
         if self.draining:
             return "draining"
+        if self.paused:
+            return "paused"
         return "busy" if self.busy else "online"
 
 
@@ -85,7 +98,33 @@ class Workers:
 
     async def drain(self, worker_id: str) -> None:
         """Tells a worker to finish what it has and end. Raises NoSuchWorker."""
-        if await self._scripts.run("drain", [self._keys.worker(worker_id)], [worker_id]) != b"ok":
+        await self._order(worker_id, "drain")
+
+    async def pause(self, worker_id: str) -> None:
+        """Tells a worker to take nothing new, and to stay. A later process of its name knows nothing of it.
+
+        Raises NoSuchWorker.
+        """
+        await self._order(worker_id, "pause")
+
+    async def resume(self, worker_id: str) -> None:
+        """Takes back a pause, or a drain that has not ended yet. Raises NoSuchWorker."""
+        await self._order(worker_id, "resume")
+
+    async def remove(self, worker_id: str) -> None:
+        """Forgets a worker that has gone without a word. Raises NoSuchWorker, StillAlive.
+
+        One that beats again after that is known again. The jobs that it had are found by the reaper as ever.
+        """
+        known = {worker.id: worker for worker in await self.all()}
+        if worker_id not in known:
+            raise NoSuchWorker(f"there is no worker {worker_id!r}")
+        if known[worker_id].live:
+            raise StillAlive(f"the worker {worker_id} is alive: drain it, then it leaves by itself")
+        await self.retire(worker_id, known[worker_id].boot)
+
+    async def _order(self, worker_id: str, what: str) -> None:
+        if await self._scripts.run("order", [self._keys.worker(worker_id)], [worker_id, what]) != b"ok":
             raise NoSuchWorker(f"there is no worker {worker_id!r}")
 
     async def classes(self) -> dict[str, dict[str, Any]]:
@@ -103,22 +142,24 @@ class Workers:
             (seconds, microseconds), *hashes = await pipe.execute()
         at = seconds + microseconds / 1e6
         known = (
-            (name.decode(), stored, at - beat / 1000)
+            (name.decode(), stored, at, beat / 1000)
             for (name, beat), stored in zip(beats, hashes, strict=True)
         )
         return sorted((_worker(*row) for row in known if row[1]), key=lambda one: one.id)
 
     async def live(self) -> list[Worker]:
         """The workers heard of within a lease that take new jobs."""
-        return [worker for worker in await self.all() if worker.live and not worker.draining]
+        return [worker for worker in await self.all() if worker.takes]
 
 
-def _worker(name: str, stored: dict[bytes, bytes], silent: float) -> Worker:
+def _worker(name: str, stored: dict[bytes, bytes], at: float, heard: float) -> Worker:
     return Worker(
         id=name,
         boot=stored[b"boot"].decode(),
         about=json.loads(stored[b"about"]),
         busy=int(stored.get(b"busy", b"0")),
-        silent=max(0.0, silent),
-        draining=stored.get(b"draining") == b"1",
+        silent=max(0.0, at - heard),
+        draining=stored.get(b"order") == b"drain",
+        paused=stored.get(b"order") == b"pause",
+        heard=heard,
     )

@@ -13,14 +13,14 @@ LONGEST = 16_384  # bytes of a form
 FIELDS = 20
 
 
-async def form(request: Request) -> dict[str, str]:
+async def form(request: Request, longest: int = LONGEST) -> dict[str, str]:
     """The fields, the last of each name. Raises Problem 400, 413, 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Problem(415, "unsupported-media-type", "expected a form: application/x-www-form-urlencoded")
     body = await read_body(request)
-    if len(body) > LONGEST:
-        raise Problem(413, "too-large", f"a form has at most {LONGEST} bytes")
+    if len(body) > longest:
+        raise Problem(413, "too-large", f"a form has at most {longest} bytes")
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS, errors="strict"

@@ -8,100 +8,25 @@ A tab that is slow misses versions and never queues them. Without tabs nothing i
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from app.state.connect import UNREACHABLE, stop
+from app.state.connect import stop
 from app.state.events import START, Events, number
 from app.web.leaving import Leaving
-from app.web.topics import Feed, Frame, Message, Rows, Topic, partial
+from app.web.shows import AWAY, Growth, Show
+from app.web.topics import Feed, Message, Rows, Topic, partial
 
 BEAT = 0.25  # seconds between two renderings: what happens meanwhile is one change
-SHARE = 0.25  # seconds for which one look is good enough for everybody
-PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
 PAUSE = 0.05  # seconds between two readings of events, of which each takes some hundred
-BUFFER = 1_000  # entries of a feed that are kept for tabs that are slow
 LARGE = 48_000  # characters of a feed in one message
-AWAY = (*UNREACHABLE, TimeoutError)
 
 T = TypeVar("T")
 
 
 class Unknown(LookupError):
     """There is no such topic."""
-
-
-class Show:
-    """One topic as this process shows it, to those who may act and to others."""
-
-    def __init__(self, topic: Topic) -> None:
-        self.topic = topic
-        self.tabs = 0
-        self.dirty = True
-        self.frames: dict[bool, Frame] = {}
-        self._looked = float("-inf")
-        self._looking: asyncio.Task[None] | None = None
-
-    @property
-    def is_due(self) -> bool:
-        """Whether somebody should look again."""
-        return self.dirty or time.monotonic() - self._looked >= self.topic.period
-
-    async def frame(self, acts: bool) -> Frame:
-        """The regions now. Raises one of AWAY."""
-        if acts not in self.frames:
-            self.frames[acts] = Frame(isinstance(self.topic, Rows))
-            self.dirty = True
-        if self.dirty or time.monotonic() - self._looked >= SHARE:
-            await self.refresh()
-        return self.frames[acts]
-
-    async def refresh(self) -> bool:
-        """Looks again; whether anything has changed. Raises one of AWAY."""
-        before = [frame.version for frame in self.frames.values()]
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-        await asyncio.wait_for(asyncio.shield(self._looking), PATIENCE)
-        return [frame.version for frame in self.frames.values()] != before
-
-    async def _look(self) -> None:
-        self.dirty, self._looked = False, time.monotonic()
-        try:
-            seen = await self.topic.look()
-        except BaseException:
-            self.dirty = True
-            raise
-        for acts, frame in self.frames.items():
-            frame.update(self.topic.render(seen, acts))
-
-
-class Growth:
-    """One feed as this process reads it, for all who follow it."""
-
-    def __init__(self, feed: Feed, position: str) -> None:
-        self.feed = feed
-        self.tabs = 0
-        self._start = self._end = position
-        self._kept: deque[tuple[str, str]] = deque()
-
-    async def refresh(self) -> bool:
-        """Reads on; whether there was anything. Raises one of AWAY."""
-        found = await asyncio.wait_for(self.feed.read(self._end), PATIENCE)
-        self._kept.extend(found)
-        if found:
-            self._end = found[-1][0]
-        while len(self._kept) > BUFFER:
-            self._start = self._kept.popleft()[0]
-        return bool(found)
-
-    async def after(self, position: str) -> Sequence[tuple[str, str]]:
-        """What follows that position. Raises one of AWAY."""
-        if number(position) < number(self._start):
-            return await asyncio.wait_for(self.feed.read(position), PATIENCE)
-        return [one for one in self._kept if number(one[0]) > number(position)]
 
 
 class Tab:
@@ -170,8 +95,9 @@ class Tab:
             text.append(line)
             length += len(line)
             if length > LARGE:
-                self.wake.set()  # and soon the rest
                 break
+        if number(self._position) < number(self.growth.end):
+            self.wake.set()  # and soon the rest
         return [Message(partial(self.growth.feed.target, "".join(text), "beforeend"))] if text else []
 
 
@@ -203,6 +129,13 @@ class Hub:
         if not isinstance(topic, Topic):
             raise Unknown(name)
         return Show(topic)
+
+    def check(self, names: Iterable[str], feed: str) -> None:
+        """Raises Unknown where there is no such topic, or no such feed."""
+        for name in names:
+            self.show(name)
+        if feed:
+            self._growth(feed, "")
 
     def touch(self) -> None:
         """Something has been done here: what was seen before is old."""

@@ -16,9 +16,10 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -26,11 +27,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from app.state.connect import UNREACHABLE
 from app.state.sessions import Sessions
 from app.web import door, pages
-from app.web.hub import AWAY, Hub, Tab, Unknown
+from app.web.hub import Hub, Tab, Unknown
 from app.web.problems import Problem
+from app.web.shows import AWAY
 
 ALWAYS = "summary"  # the topic that every page shows
 TOPICS = 6  # that one page may show
@@ -56,49 +57,41 @@ async def show(request: Request, *topics: str, feed: str = "", position: str = "
     `feed` names what the page follows from `position` on.
     """
     names = [ALWAYS, *topics]
-    async with hub(request).tab(names, feed, _acts(request), f"~~{position}") as tab:
+    async with hub(request).tab(names, "", _acts(request), f"~~{position}") as tab:
         await tab.begin()
         found: dict[str, Markup] = {}
         for one in tab.shows:
             regions = one.frames[_acts(request)].regions.items()
             found.update({name: Markup(text) for name, text in regions})  # noqa: S704 - rendered by a template
-        mark = f"{tab.mark.rpartition('~')[0]}~{position}"
+        mark = tab.mark
     asked = {"t": ",".join(names), **({"f": feed} if feed else {})}
     stream = {**asked, "tab": secrets.token_urlsafe(6), "mark": mark}
     return Shown(found, f"/events?{urlencode(stream)}", f"/live?{urlencode(asked)}", mark)
 
 
+@door.reachable
 async def events(request: Request) -> Response:
     """The stream. 204 where this session holds enough of them: that tab asks again and again."""
     topics, feed = _asked(request)
     tab_name = request.query_params.get("tab", "")
     if not _TAB.fullmatch(tab_name):
         raise Problem(422, "invalid", "tab: expected 1 to 32 letters, digits, '-' or '_'")
-    try:
-        for name in topics:
-            hub(request).show(name)
-        if not await _sessions(request).hold(request.state.cookie, tab_name):
-            return pages.empty(204)
-    except Unknown as error:
-        raise Problem(404, "no-such-topic", f"t: there is no topic {error.args[0]!r}") from None
+    if not await _sessions(request).hold(request.state.cookie, tab_name):
+        return pages.empty(204)
     mark = _mark(request.headers.get("last-event-id", "") or request.query_params.get("mark", ""))
     stream = _stream(request, topics, feed, mark, tab_name)
     headers = {**pages.HEADERS, "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
+@door.reachable
 async def live(request: Request) -> Response:
     """What has changed since the page saw `HX-PTag`."""
     topics, feed = _asked(request)
     mark = _mark(request.headers.get("hx-ptag", ""))
-    try:
-        async with hub(request).tab(topics, feed, _acts(request), mark) as tab:
-            text = "".join(message.text for message in await tab.begin())
-            if not text:
-                return pages.empty(304)
-            return pages.fragment(text, tab.mark)
-    except Unknown as error:
-        raise Problem(404, "no-such-topic", f"t: there is no topic {error.args[0]!r}") from None
+    async with hub(request).tab(topics, feed, _acts(request), mark) as tab:
+        text = "".join(message.text for message in await tab.begin())
+        return pages.fragment(text, tab.mark) if text else pages.empty(304)
 
 
 async def _stream(
@@ -109,8 +102,7 @@ async def _stream(
             async for event in _events(request, tab, tab_name):
                 yield event
     finally:
-        with suppress(*UNREACHABLE):
-            await asyncio.shield(_sessions(request).let_go(request.state.cookie, tab_name))
+        _beside(request, _sessions(request).let_go(request.state.cookie, tab_name))
 
 
 async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[bytes]:
@@ -146,6 +138,19 @@ async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[by
                 await tab.wake.wait()
 
 
+def _beside(request: Request, work: Coroutine[Any, Any, None]) -> None:
+    """Has it done after this request, which may have been cut off; without Redis it is not done."""
+    tasks: set[asyncio.Task[None]] = request.app.state.tasks
+    task = asyncio.create_task(_quietly(work))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    with suppress(*AWAY):
+        await work
+
+
 def hub(request: Request) -> Hub:
     """What this process shows."""
     found: Hub = request.app.state.hub
@@ -158,10 +163,15 @@ def _acts(request: Request) -> bool:
 
 
 def _asked(request: Request) -> tuple[list[str], str]:
-    topics = list(dict.fromkeys(request.query_params.get("t", "").split(",")))
+    topics = [name for name in dict.fromkeys(request.query_params.get("t", "").split(",")) if name]
     if not 1 <= len(topics) <= TOPICS:
         raise Problem(422, "invalid", f"t: expected 1 to {TOPICS} topics, got {len(topics)}")
-    return topics, request.query_params.get("f", "")
+    feed = request.query_params.get("f", "")
+    try:
+        hub(request).check(topics, feed)
+    except Unknown as error:
+        raise Problem(404, "no-such-topic", f"there is no topic {error.args[0]!r}") from None
+    return topics, feed
 
 
 def _mark(text: str) -> str:

@@ -11,15 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.web import schema
+from app.web import filters, schema
 from app.wire.messages import FLEET_HEADER
 
-BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks}
+BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks, "bulk": schema.Bulk}
 QUERIES = {
     "listing": {
-        "state": "only jobs in this state",
-        "limit": "1 to 200",
-        "before": "the `next` of the page before",
+        **filters.QUERIES,
+        "limit": "1 to 200, 50 if not said",
+        "before": "the `next` of the page of newer jobs",
+        "after": "the `newer` of the page of older jobs",
     },
     "fleet": {"label": "a label that the workers must carry, `name=value`; may be repeated"},
     "cancel": {"if": "queued: only while no worker has taken it"},

@@ -14,8 +14,9 @@ from starlette.routing import Match
 from app.state.connect import FULL, UNREACHABLE, RedisError
 from app.state.job import JobError, NoSuchJob
 from app.state.jobs import KeyReused, NobodyQualifies
+from app.state.operations import NoSuchOperation, OperationKeyReused, TooManyOperations
 from app.state.seal import BadSeal
-from app.state.workers import NoSuchWorker
+from app.state.workers import NoSuchWorker, StillAlive
 from app.web import pages
 from app.web.words import visible
 
@@ -58,8 +59,12 @@ class Unauthorized(Problem):
 JOB_ERRORS: dict[type[JobError], tuple[int, str]] = {
     NoSuchJob: (404, "no-such-job"),
     NoSuchWorker: (404, "no-such-worker"),
+    StillAlive: (409, "still-alive"),
     KeyReused: (409, "key-reused"),
     NobodyQualifies: (503, "no-worker"),
+    NoSuchOperation: (404, "no-such-operation"),
+    OperationKeyReused: (409, "key-reused"),
+    TooManyOperations: (503, "too-many"),
 }
 
 

@@ -74,6 +74,7 @@ class Frame:
         contents = {name: _TIME.sub(r"\1", text) for name, text in regions.items()}
         changed = [name for name, content in contents.items() if self._content.get(name) != content]
         self.regions = {**self.regions, **regions} if self._keeps else dict(regions)
+        self._messages.clear()
         if not changed:
             return False
         self.version += 1
@@ -83,7 +84,6 @@ class Frame:
             self._changed[name] = self.version
         while len(self._changed) > ROWS:
             self._forget(next(iter(self._changed)))
-        self._messages.clear()
         if not self._keeps:
             self.tag = sha256("\0".join(contents.values()).encode()).hexdigest()[:10]
         return True

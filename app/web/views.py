@@ -47,5 +47,6 @@ def worker(one: Worker) -> dict[str, Any]:
         "busy": one.busy,
         "silent": round(one.silent, 3),
         "draining": one.draining,
+        "paused": one.paused,
         **one.about,
     }

@@ -96,6 +96,24 @@ def size(count: float | None) -> str:
     return f"{count:.1f} {unit}" if count < 99.95 and unit != "B" else f"{count:.0f} {unit}"
 
 
+def bitrate(value: float | None) -> str:
+    """Bits a second in decimal units."""
+    return NOTHING if value is None else size(value).replace("B", "bit") + "/s"
+
+
+def clock(seconds: float) -> str:
+    """A time in media: 1:02:03.4."""
+    tenths = max(0, int(seconds * 10))
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{tenths // 10:02}.{tenths % 10}"
+
+
+def after(seconds: float) -> str:
+    """In how long something is: "in 3 min"."""
+    return f"in {duration(seconds)}" if seconds >= 1 else "now"
+
+
 def number(count: int) -> str:
     """Thousands apart, by a narrow space."""
     return f"{count:,}".replace(",", "\u202f")

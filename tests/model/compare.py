@@ -79,6 +79,7 @@ def _compare_indexes(model: Model, seen: Seen) -> None:
     indexes = {KEYS.jobs: {job.id: job.created for job in jobs}}
     for state in STATES:
         indexes[KEYS.state(state)] = {job.id: job.entered for job in jobs if job.state == state}
+        indexes[KEYS.made_in(state)] = {job.id: job.created for job in jobs if job.state == state}
     for owner in {job.asked.owner for job in jobs}:
         mine = {job.id: job.created for job in jobs if job.asked.owner == owner}
         indexes[KEYS.owned_by(owner)] = mine
@@ -101,10 +102,10 @@ def _compare_workers(model: Model, seen: Seen) -> None:
     found = {name: {**one, "about": ""} for name, one in seen.workers.items() if "boot" in one}
     expected = {
         name: {"boot": one.boot, "beat": str(one.beat), "busy": str(one.busy), "about": ""}
-        | ({"draining": "1"} if one.draining else {})
+        | ({"order": one.order} if one.order else {})
         for name, one in model.workers.items()
     }
-    shown = ("boot", "beat", "busy", "about", "draining")
+    shown = ("boot", "beat", "busy", "about", "order")
     demand("workers", {n: {k: v for k, v in one.items() if k in shown} for n, one in found.items()}, expected)
     demand("inboxes that can be read", set(model.workers) - seen.readable, set())
     waiting = {name: messages for name, messages in seen.inboxes.items() if messages}

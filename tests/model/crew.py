@@ -21,7 +21,7 @@ class Beat(NamedTuple):
     standing: str
     lost: list[str]
     cancelled: dict[str, str]
-    draining: bool
+    order: str
     paused: list[str]
     litter: bool
 
@@ -60,7 +60,7 @@ def _look_who_is_able(model: Model, cls: str, asked: Submission) -> None:
                 model.tell(name, do="class")
     for name, worker in model.workers.items():
         heard = name in model.beats and model.now - model.beats[name] < LIVE_MS
-        if heard and not worker.draining and not missing(asked.needs, worker.about):
+        if heard and not worker.order and not missing(asked.needs, worker.about):
             model.capable.setdefault(cls, {})[name] = model.now
 
 
@@ -111,10 +111,10 @@ def beat(model: Model, name: str, boot: str, busy: int, classes: list[str], held
     """A heartbeat's answer."""
     worker = model.workers.get(name)
     if not worker or worker.boot != boot:
-        return Beat("replaced" if worker else "unknown", [], {}, False, [], False)
+        return Beat("replaced" if worker else "unknown", [], {}, "", [], False)
     worker.busy, worker.beat, worker.until = busy, model.now, model.now + DAY
     model.beats[name] = model.now
-    for cls in [] if worker.draining else classes:
+    for cls in [] if worker.order else classes:
         model.capable.setdefault(cls, {})[name] = model.now
     mine = {job_id: job for job_id, token in held.items() if (job := model.may_write(job_id, token))}
     for job in mine.values():
@@ -123,7 +123,7 @@ def beat(model: Model, name: str, boot: str, busy: int, classes: list[str], held
         "ok",
         [job_id for job_id in held if job_id not in mine],
         {job_id: job.cancel for job_id, job in mine.items() if job.cancel},
-        worker.draining,
+        worker.order,
         [job_id for job_id, job in mine.items() if job.paused],
         any(at <= model.now for at in model.litter.values()),
     )
@@ -147,14 +147,14 @@ def forget(model: Model, name: str) -> None:
         model.capable.get(cls, {}).pop(name, None)
 
 
-def drain(model: Model, name: str) -> bool:
-    """Whether there is such a worker; it counts for nothing new."""
+def order(model: Model, name: str, what: str) -> bool:
+    """Whether there is such a worker; it counts for nothing new, until it is told to resume and beats."""
     if name not in model.workers:
         return False
-    model.workers[name].draining = True
-    for cls in model.classes:
+    model.workers[name].order = "" if what == "resume" else what
+    for cls in model.classes if what != "resume" else ():
         model.capable.get(cls, {}).pop(name, None)
-    model.tell(name, do="drain")
+    model.tell(name, do=what)
     return True
 
 

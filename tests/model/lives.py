@@ -86,15 +86,15 @@ async def retire(world: World, process: int, twice: bool) -> bool:
     return True
 
 
-@action(1, name=("w1", "w2"), twice=TWICE)
-async def drain(world: World, name: str, twice: bool) -> bool:
-    """A worker is told to take nothing new."""
+@action(2, name=("w1", "w2"), what=("drain", "pause", "resume", "resume"), twice=TWICE)
+async def order(world: World, name: str, what: str, twice: bool) -> bool:
+    """A worker is told to take nothing new, or to go on."""
     for _ in range(1 + twice):
-        expected = crew.drain(world.model, name)
+        expected = crew.order(world.model, name, what)
     found = True
     try:
-        await world.call(twice, world.subject.workers.drain(name))
+        await world.call(twice, getattr(world.subject.workers, what)(name))
     except NoSuchWorker:
         found = False
-    demand("drain", found, expected)
+    demand("order", found, expected)
     return True

@@ -76,7 +76,7 @@ class Worker:
     beat: int
     until: int  # when it is forgotten by itself
     busy: int = 0
-    draining: bool = False
+    order: str = ""
     fenced: str = ""  # the boot of a process that is known to be dead
     claimed: list[tuple[str, str]] = field(default_factory=list)  # what the last claim has given: job, token
 

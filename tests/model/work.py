@@ -107,6 +107,8 @@ async def start(world: World, hint: int, twice: bool, lost: bool) -> bool:
     if job and job.state == "queued" and world.seen.jobs[job.id].get("msg") == one.entry:
         world.model.start(job, process.name, process.boot, token)
     startable = world.model.may_write(one.job_id, token)
+    if startable:
+        startable.heard, startable.suspect = world.model.true, None
     try:
         lease = await world.call(twice, process.leases.start(one.stream, one.entry, one.job_id), lost)
     except RedisConnectionError:

@@ -380,7 +380,7 @@ async def test_a_beat_keeps_the_lease_and_counts_no_delivery(scene: Scene) -> No
     beat = await worker.beat(1, [class_id(NEEDS)], {lease.id: lease.token})
 
     consumer, idle, count = (await scene.deliveries(scene.stream()))[entry]
-    assert (beat.standing, beat.lost, beat.cancelled, beat.draining) == ("ok", [], {}, False)
+    assert (beat.standing, beat.lost, beat.cancelled, beat.order) == ("ok", [], {}, "")
     assert (consumer, count) == ("w1", 1)
     assert before >= 5_000
     assert idle < 2_000
@@ -473,7 +473,7 @@ async def test_a_beat_tells_that_the_worker_is_to_drain(scene: Scene) -> None:
     worker = await scene.worker("w1")
     await scene.store.workers.drain("w1")
 
-    assert (await worker.beat(0, [], {})).draining
+    assert (await worker.beat(0, [], {})).order == "drain"
 
 
 async def test_a_beat_says_how_busy_the_worker_is_and_what_it_serves(scene: Scene) -> None:
@@ -513,7 +513,7 @@ async def test_a_worker_whose_name_another_process_took_is_told_so_and_keeps_not
 
     beat = await old.beat(1, [class_id(NEEDS)], {lease.id: lease.token})
 
-    assert (beat.standing, beat.draining) == ("replaced", False)
+    assert (beat.standing, beat.order) == ("replaced", "")
     assert await scene.everything() == before
     assert await scene.tick() == {lease.id: "queued"}
 

@@ -475,7 +475,7 @@ async def test_the_reaper_goes_on_while_redis_cannot_be_reached(
             reached.set()
             return []
 
-    running = asyncio.create_task(Unlucky(scene.keys, scene.store.scripts).run())
+    running = asyncio.create_task(Unlucky(scene.keys, scene.store.scripts, scene.store.history).run())
     async with asyncio.timeout(5):
         await reached.wait()
     running.cancel()

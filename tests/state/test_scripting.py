@@ -10,7 +10,7 @@ import pytest
 
 from app.state import lifecycle
 from app.state.keys import GROUP, REAPER, Keys
-from app.state.scripting import DENIED_WHEN_FULL, Scripts, names, source
+from app.state.scripting import DENIED_WHEN_FULL, PARTS, Scripts, names, source
 from app.wire.messages import LANES
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ async def evaluate(scene: Scene, code: str) -> Any:
 
 def test_there_are_scripts() -> None:
     assert {"submit", "claim", "start", "beat", "finish", "release", "reap", "expire"} <= set(names())
-    assert "prelude" not in names()
+    assert set(PARTS).isdisjoint(names())
 
 
-@pytest.mark.parametrize("name", [*names(), "prelude"])
+@pytest.mark.parametrize("name", [*names(), *PARTS])
 def test_a_script_opens_with_what_it_is_for(name: str) -> None:
     first, *_ = text_of(name).splitlines()
 
@@ -114,7 +114,7 @@ async def test_the_key_names_in_the_scripts_are_those_of_the_schema(scene: Scene
 async def test_every_key_that_a_script_uses_is_in_the_schema(scene: Scene) -> None:
     code = "local found = {} for name in pairs(K) do found[#found + 1] = name end return found"
     found = await evaluate(scene, code)
-    used = {word for name in [*names(), "prelude"] for word in re.findall(r"\bK\.(\w+)", text_of(name))}
+    used = {word for name in [*names(), *PARTS] for word in re.findall(r"\bK\.(\w+)", text_of(name))}
 
     assert used == {name.decode() for name in found}
 

@@ -90,7 +90,7 @@ async def test_what_an_earlier_process_was_told_is_not_for_this_one(scene: Scene
     worker = await scene.worker("w1", boot="boot-b")
 
     assert await scene.inbox("w1") == []
-    assert not (await worker.beat(0, [], {})).draining
+    assert (await worker.beat(0, [], {})).order == ""
 
 
 async def test_a_registered_worker_has_an_inbox_that_can_be_waited_on(scene: Scene) -> None:
@@ -170,15 +170,45 @@ async def test_a_draining_worker_is_told_and_is_seen_so(scene: Scene) -> None:
     await scene.store.workers.drain("w1")
 
     assert await scene.inbox("w1") == [{"do": "drain"}]
-    assert (await worker.beat(0, [], {})).draining
+    assert (await worker.beat(0, [], {})).order == "drain"
     (seen,) = await scene.store.workers.all()
     assert (seen.state, seen.live) == ("draining", True)
     assert await scene.store.workers.live() == []
 
 
-async def test_a_worker_that_does_not_exist_cannot_drain(scene: Scene) -> None:
+async def test_a_paused_worker_is_told_and_is_seen_so(scene: Scene) -> None:
+    worker = await scene.worker("w1")
+
+    await scene.store.workers.pause("w1")
+
+    assert await scene.inbox("w1") == [{"do": "pause"}]
+    assert (await worker.beat(0, [], {})).order == "pause"
+    (seen,) = await scene.store.workers.all()
+    assert (seen.state, seen.live, seen.takes) == ("paused", True, False)
+    assert await scene.store.workers.live() == []
+
+
+@pytest.mark.parametrize("order", ["pause", "drain"])
+async def test_a_resumed_worker_counts_again_from_its_next_heartbeat(scene: Scene, order: str) -> None:
+    worker = await scene.worker("w1")
+    await scene.submit()
+    await worker.beat(0, [class_id(NEEDS)], {})
+    await getattr(scene.store.workers, order)("w1")
+    await worker.beat(0, [class_id(NEEDS)], {})
+    resting = (await scene.jobs.submit(scene.submission())).qualified
+
+    await scene.store.workers.resume("w1")
+    beat = await worker.beat(0, [class_id(NEEDS)], {})
+
+    assert (resting, beat.order) == (0, "")
+    assert [one.id for one in await scene.store.workers.live()] == ["w1"]
+    assert (await scene.jobs.submit(scene.submission())).qualified == 1
+
+
+@pytest.mark.parametrize("order", ["pause", "drain", "resume"])
+async def test_a_worker_that_does_not_exist_cannot_be_told_anything(scene: Scene, order: str) -> None:
     with pytest.raises(NoSuchWorker, match="'w1'"):
-        await scene.store.workers.drain("w1")
+        await getattr(scene.store.workers, order)("w1")
 
     assert await scene.everything() == {}
 
@@ -221,19 +251,21 @@ async def test_no_classes_are_known_before_the_first_job(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("busy", "silent", "draining", "state"),
+    ("busy", "silent", "draining", "paused", "state"),
     [
-        (0, 0.0, False, "online"),
-        (2, 0.0, False, "busy"),
-        (2, 0.0, True, "draining"),
-        (0, 5.9, False, "online"),
-        (2, 6.0, True, "offline"),
+        (0, 0.0, False, False, "online"),
+        (2, 0.0, False, False, "busy"),
+        (2, 0.0, False, True, "paused"),
+        (2, 0.0, True, False, "draining"),
+        (0, 5.9, False, False, "online"),
+        (2, 6.0, True, False, "offline"),
+        (2, 6.0, False, True, "offline"),
     ],
 )
 def test_a_worker_is_in_the_state_that_matters_most(
-    busy: int, silent: float, draining: bool, state: str
+    busy: int, silent: float, draining: bool, paused: bool, state: str
 ) -> None:
-    assert Worker("w1", "boot", {}, busy, silent, draining).state == state
+    assert Worker("w1", "boot", {}, busy, silent, draining, paused).state == state
 
 
 # A worker that comes back

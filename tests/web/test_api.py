@@ -121,9 +121,10 @@ async def test_the_answer_counts_the_workers_that_qualify(site: Site) -> None:
     assert "warning" not in first.json
 
 
-async def test_a_worker_that_drains_does_not_qualify(site: Site) -> None:
+@pytest.mark.parametrize("order", ["drain", "pause"])
+async def test_a_worker_that_takes_nothing_new_does_not_qualify(site: Site, order: str) -> None:
     await site.hire("w1")
-    await site.store.workers.drain("w1")
+    await getattr(site.store.workers, order)("w1")
 
     assert [site.ask("POST", JOBS, submission()).json["qualified"] for _ in range(2)] == [0, 0]
 
@@ -413,7 +414,7 @@ async def test_new_jobs_do_not_disturb_a_page(site: Site, query: str) -> None:
 @pytest.mark.parametrize("query", ["", "&state=queued"])
 async def test_jobs_of_one_millisecond_are_all_listed(site: Site, query: str) -> None:
     made = [site.submit() for _ in range(100)]  # the reaper moves as many in one script, at one time
-    index = site.store.keys.states + "queued" if query else site.store.keys.jobs
+    index = site.store.keys.made_in("queued") if query else site.store.keys.jobs
     await site.store.redis.zadd(index, dict.fromkeys(made, 1_795_289_401_872))
 
     assert sorted(pages_of_all(site, query, limit=10)) == sorted(made)
@@ -724,13 +725,15 @@ async def test_a_worker_that_is_busy_draining_or_gone_says_so(site: Site) -> Non
     busy = await site.hire("busy")
     await busy.beat(2, [], {})
     await site.hire("draining")
+    await site.hire("paused")
     await site.hire("gone")
     await site.store.redis.zadd(site.store.keys.workers, {"gone": 1})
 
     site.ask("POST", f"{WORKERS}/draining/drain", key=site.admin)
+    site.ask("POST", f"{WORKERS}/paused/pause", key=site.admin)
 
     shown = {one["id"]: one["state"] for one in site.ask("GET", WORKERS, web=1).json["workers"]}
-    assert shown == {"busy": "busy", "draining": "draining", "gone": "offline"}
+    assert shown == {"busy": "busy", "draining": "draining", "paused": "paused", "gone": "offline"}
 
 
 async def test_an_admin_drains_a_worker(site: Site) -> None:
@@ -740,12 +743,27 @@ async def test_an_admin_drains_a_worker(site: Site) -> None:
 
     assert answer.status == 202
     assert answer.json == {"id": "w1", "state": "draining"}
-    assert (await worker.beat(0, [], {})).draining
+    assert (await worker.beat(0, [], {})).order == "drain"
 
 
+async def test_an_admin_pauses_a_worker_and_resumes_it(site: Site) -> None:
+    worker = await site.hire("w1")
+
+    answer = site.ask("POST", f"{WORKERS}/w1/pause", key=site.admin)
+    assert (answer.status, answer.json) == (202, {"id": "w1", "state": "paused"})
+    assert (await worker.beat(0, [], {})).order == "pause"
+
+    answer = site.ask("POST", f"{WORKERS}/w1/resume", key=site.admin, web=1)
+    assert (answer.status, answer.json) == (202, {"id": "w1", "state": "online"})
+    assert (await worker.beat(0, [], {})).order == ""
+
+
+@pytest.mark.parametrize("what", ["drain", "pause", "resume"])
 @pytest.mark.parametrize("worker_id", ["w9", "x" * 300])
-async def test_a_worker_that_is_not_there_cannot_be_drained(site: Site, worker_id: str) -> None:
-    answer = site.ask("POST", f"{WORKERS}/{worker_id}/drain", key=site.admin)
+async def test_a_worker_that_is_not_there_cannot_be_told_anything(
+    site: Site, worker_id: str, what: str
+) -> None:
+    answer = site.ask("POST", f"{WORKERS}/{worker_id}/{what}", key=site.admin)
 
     assert answer.status == 404
     assert answer.type == "no-such-worker"

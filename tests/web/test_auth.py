@@ -753,6 +753,8 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("GET", FALLBACKS): (403, 200, 403, 401),
     ("GET", WORKERS): (200, 200, 403, 401),
     ("POST", WORKERS + "/{worker_id}/drain"): (403, 202, 403, 401),
+    ("POST", WORKERS + "/{worker_id}/pause"): (403, 202, 403, 401),
+    ("POST", WORKERS + "/{worker_id}/resume"): (403, 202, 403, 401),
 }
 
 
@@ -800,7 +802,7 @@ async def test_each_role_may_do_what_the_table_says(site: Site, method: str, pat
     assert status == expected
     if expected >= 400:
         assert (await site.jobs.get(job_id)).state == ("done" if path.endswith("/retry") else "queued")
-        assert not (await site.store.workers.all())[0].draining
+        assert (await site.store.workers.all())[0].takes
 
 
 @pytest.mark.parametrize(("method", "path"), [row for row in MATRIX if "{job_id}" in row[1]])

@@ -4,18 +4,18 @@
 -- ARGV[1]  worker id           ARGV[2]  boot id          ARGV[3]  busy slots
 -- ARGV[4]  n, then n class ids it can serve, then id, token of each job it runs
 --
--- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, "1" if draining, paused ids,
--- how many jobs' leftovers wait to be looked for}.
+-- Returns {"ok" | "unknown" | "replaced", lost job ids, {id, how} of jobs to cancel, what the worker is told: "pause",
+-- "drain" or "", paused job ids, how many jobs' leftovers wait to be looked for}.
 local boot = redis.call("HGET", KEYS[1], "boot")
 if boot ~= ARGV[2] then
-  return { boot and "replaced" or "unknown", {}, {}, "0", {}, 0 }
+  return { boot and "replaced" or "unknown", {}, {}, "", {}, 0 }
 end
 local at = now()
 redis.call("HSET", KEYS[1], "busy", ARGV[3], "beat", text(at))
 redis.call("PEXPIRE", KEYS[1], 86400000)
 redis.call("ZADD", K.workers, at, ARGV[1])
-local last_class, draining = 4 + ARGV[4], redis.call("HGET", KEYS[1], "draining")
-for i = 5, draining and 0 or last_class do
+local last_class, order = 4 + ARGV[4], redis.call("HGET", KEYS[1], "order")
+for i = 5, order and 0 or last_class do
   redis.call("ZADD", K.capable .. ARGV[i], at, ARGV[1])
 end
 
@@ -48,4 +48,4 @@ for i = last_class + 1, #ARGV, 2 do
     end
   end
 end
-return { "ok", lost, cancelled, draining or "0", paused, redis.call("ZCOUNT", K.litter, "-inf", at) }
+return { "ok", lost, cancelled, order or "", paused, redis.call("ZCOUNT", K.litter, "-inf", at) }

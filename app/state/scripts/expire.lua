@@ -12,6 +12,7 @@ for state in pairs(FINAL) do
   for _, id in ipairs(old) do
     redis.call("ZREM", K.owned .. (redis.call("HGET", K.job .. id, "owner") or ""), id)
     redis.call("ZREM", K.states .. state, id)
+    redis.call("ZREM", K.made .. state, id)
     redis.call("ZREM", KEYS[1], id)
     redis.call("ZREM", K.litter, id)
     redis.call("UNLINK", K.job .. id)

@@ -1,4 +1,4 @@
--- Put before every script by `scripts.py`, after two generated tables:
+-- Put before every script by `scripting.py`, after the generated tables and `tally.lua`:
 --   K      key names and prefixes, from keys.py
 --   MOVES  event -> {from = {state = true}, to = state}; FINAL, HELD  state -> true; from lifecycle.py
 -- Here is only what several scripts do in the same way.
@@ -7,10 +7,6 @@
 local function now()
   local t = redis.call("TIME")
   return t[1] * 1000 + math.floor(t[2] / 1000)
-end
-
-local function text(number)
-  return string.format("%.0f", number)
 end
 
 local function queue_of(id)
@@ -55,7 +51,7 @@ end
 -- Returns the new state, or nil where the table has no such move.
 local function move(id, event, fields)
   local key, rule = K.job .. id, MOVES[event]
-  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started")
+  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started", "lane", "created", "progress")
   if not rule.from[job[1]] then
     return nil
   end
@@ -63,6 +59,8 @@ local function move(id, event, fields)
   redis.call("HSET", key, "state", rule.to, unpack(fields))
   redis.call("ZREM", K.states .. job[1], id)
   redis.call("ZADD", K.states .. rule.to, at, id)
+  redis.call("ZREM", K.made .. job[1], id)
+  redis.call("ZADD", K.made .. rule.to, job[6] or at, id)
   if HELD[job[1]] and not HELD[rule.to] then
     record(id, event, job, fields)
     redis.call("HDEL", key, "token", "boot", "suspect")
@@ -75,14 +73,15 @@ local function move(id, event, fields)
   end
   redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", event, "state", rule.to,
     "worker", job[2] or "", "attempt", job[3] or "0")
+  tally(event, rule.to, at, job)
   return rule.to
 end
 
 -- What a worker is told of a job that it holds with this token: {id, token, attempt, spec, published, "1" if its
--- caller has come}. Or nil.
+-- caller has come, id of the request that submitted it}. Or nil.
 local function lease(id, token)
-  local job = redis.call("HMGET", K.job .. id, "token", "attempt", "spec", "published", "caller")
-  return job[1] == token and { id, token, job[2], job[3], job[4] or "", job[5] and "1" or "" } or nil
+  local job = redis.call("HMGET", K.job .. id, "token", "attempt", "spec", "published", "caller", "request")
+  return job[1] == token and { id, token, job[2], job[3], job[4] or "", job[5] and "1" or "", job[6] or "" } or nil
 end
 
 -- Starts the job that a delivered entry points at. A stale entry is dropped; an entry that holds somebody's

@@ -36,7 +36,7 @@ for _, stream in ipairs(proven and queues() or {}) do
 end
 redis.call("HSET", KEYS[1], "boot", ARGV[2], "about", ARGV[3], "beat", text(at), "busy", "0")
 if before[1] ~= ARGV[2] then -- another boot: what an earlier one was told is not for this one
-  redis.call("HDEL", KEYS[1], "draining")
+  redis.call("HDEL", KEYS[1], "order")
   redis.call("DEL", K.inbox .. ARGV[1])
 end
 if proven then -- on another host the name alone proves no death

@@ -55,11 +55,13 @@ redis.call("HSET", KEYS[1], "state", "queued", "spec", ARGV[5], "cls", cls, "lan
   "created", text(at), "attempt", "0", "losses", "0", unpack(ARGV, 14, pairs_end))
 redis.call("ZADD", K.jobs, at, id)
 redis.call("ZADD", K.states .. "queued", at, id)
+redis.call("ZADD", K.made .. "queued", at, id)
 redis.call("ZADD", K.owned .. owner, at, id)
 if ARGV[11] ~= "0" then
   redis.call("ZADD", K.callers, at + ARGV[11], id)
 end
 redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", "submit", "state", "queued",
   "worker", "", "attempt", "0")
+tally_submitted(ARGV[8])
 enqueue(id)
 return { "new", id, qualified() }

@@ -34,6 +34,19 @@ async def delivered_and_forgotten(do: Tale) -> None:
 
 
 @story()
+async def asked_again_when_it_counts_as_silent(do: Tale) -> None:
+    """Who asks for what he has started is alive: his silence counts from then."""
+    await do.crew()
+    await do("submit", redo="never")
+    await do("beat")
+    await do("deliver")
+    await do("start", lost=True)
+    await do.pass_time(LEASE_MS + 500)
+    await do("start")
+    await do.pass_time(LEASE_MS + 500)
+
+
+@story()
 async def started_late(do: Tale) -> None:
     """The lease begins when the job is started, not when its entry was delivered."""
     await do.crew()

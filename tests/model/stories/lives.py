@@ -27,7 +27,7 @@ async def keys_of_clients(do: Tale) -> None:
     await do("submit", require_worker=True)
     await do("submit", require_worker=True, twice=True)
     await do("beat", process=0)
-    await do("drain", name="w1")
+    await do("order", name="w1")
     await do("beat", process=0)
     await do("submit", require_worker=True)
     await do("wait_long", milliseconds=25 * HOUR)
@@ -62,9 +62,9 @@ async def a_new_class(do: Tale) -> None:
 
 @story()
 async def names_are_held(do: Tale) -> None:
-    await do("drain", name="w1")
+    await do("order", name="w1")
     await do("register", name="w1", host="den")
-    await do("drain", name="w1", twice=True)
+    await do("order", name="w1", twice=True)
     await do("beat")
     for milliseconds in (0, HELD_MS - 1, 1):
         await do("breathe", milliseconds=milliseconds)
@@ -73,10 +73,30 @@ async def names_are_held(do: Tale) -> None:
     await do("beat", process=1)
     await do("register_again", process=1)
     await do("register_again", process=0)
-    await do("drain", name="w1")
+    await do("order", name="w1")
     await do("register_again", process=0)
     await do("retire", process=1)
     await do("retire", process=0)
+
+
+@story("pause", "drain")
+async def told_to_rest_and_to_go_on(do: Tale, case: str) -> None:
+    """Nobody counts on a worker that rests; from its first heartbeat after that on one may again."""
+    await do("order", name="w1", what="resume")
+    await do.crew("w1")
+    await do("submit")
+    await do("beat")
+    await do("order", name="w1", what=case)
+    await do("beat")
+    await do("submit", require_worker=True)
+    await do("submit", needs=1, require_worker=True)
+    await do("register_again")
+    await do("beat")
+    await do("order", name="w1", what="resume")
+    await do("submit", require_worker=True, needs=1)
+    await do("beat")
+    await do("submit", require_worker=True)
+    await do("claim", count=3)
 
 
 @story()

@@ -1,0 +1,54 @@
+-- Counts what happens to jobs, for charts and /metrics. Stands before the prelude, whose `move` calls it; the names
+-- and the bounds of the histograms are those of totals.py.
+
+local function text(number)
+  return string.format("%.0f", number)
+end
+
+local function count(field, by)
+  redis.call("HINCRBY", K.totals, field, text(by))
+end
+
+-- Adds a time to its histogram: one to the bucket that holds it, and itself to the sum.
+local function observe(name, ms)
+  local bucket = "inf"
+  for _, bound in ipairs(BOUNDS[name]) do
+    if ms <= bound then
+      bucket = text(bound)
+      break
+    end
+  end
+  count(name .. ":" .. bucket, 1)
+  count(name .. ":sum", math.max(ms, 0))
+end
+
+-- How much was encoded, as far as the job has said.
+local function count_media(progress)
+  local known, said = pcall(cjson.decode, progress)
+  local seconds = known and type(said) == "table" and said.out_time
+  if type(seconds) == "number" and seconds > 0 and seconds < 1e9 then
+    count("media", math.floor(seconds * 1000))
+  end
+end
+
+-- A job was submitted to this lane.
+local function tally_submitted(lane)
+  count("submitted:" .. lane, 1)
+end
+
+-- A job has moved along the table. `job` is {state, worker, attempt, started, lane, created, progress} before that.
+local function tally(event, to, at, job)
+  if event == "start" and job[3] == "1" then
+    observe("wait", at - (tonumber(job[6]) or at))
+  elseif event == "lose" then
+    count("redeliveries", 1)
+  elseif FINAL[to] then
+    count("finished:" .. job[5] .. ":" .. to, 1)
+    if HELD[job[1]] then
+      observe("run", at - (tonumber(job[4]) or at))
+    end
+    if event == "succeed" and job[7] then
+      count_media(job[7])
+    end
+  end
+end

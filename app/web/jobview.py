@@ -1,0 +1,298 @@
+"""One job as its page shows it, computed. Pure; no HTML, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from signal import Signals
+from typing import Any
+
+from app.state import lifecycle
+from app.state.job import Job
+from app.state.position import Position
+from app.web import shell, words
+from app.web.present import BADGES, Badge, Moment, badge, moment, reported
+from app.web.words import NOTHING, visible
+from app.wire.messages import CAUSES
+
+# What a button does to a job in each state; see `actions`.
+CANCEL, PAUSE, RESUME, RETRY = "cancel", "pause", "resume", "retry"
+
+_EVENTS = {
+    "succeed": "done",
+    "fail": "failed",
+    "defer": "failed",
+    "lose": "failed",
+    "release": "cancelled",
+    "bury": "dead",
+    "cancel": "cancelled",
+}
+_LABELS = {"defer": "failed, tried again", "lose": "worker lost", "release": "handed back"}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and what there is to say."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """The job's head. `why` says what keeps a queued job, or why one has ended like this; `can` what may be done."""
+
+    id: str
+    badge: Badge
+    title: str
+    why: str
+    tone: str
+    retry_of: str
+    again: str
+    facts: tuple[Fact, ...]
+    can: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is. `bar` is the bar's value, 0 to 1, or "" while nobody knows; `told` when that was said."""
+
+    bar: str
+    percent: str
+    moving: bool
+    facts: tuple[Fact, ...]
+    told: Moment | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the job's history."""
+
+    badge: Badge
+    label: str
+    at: Moment
+    worker: str
+    took: str
+    ended: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The command for people: as its caller wrote it, folded, and to be submitted once more."""
+
+    caller: str
+    folded: str
+    submit: str
+    view: tuple[Fact, ...]
+
+
+def head(job: Job, again: str, place: Position | None, nobody: str) -> Head:
+    """`again` is the job that has run this one's command again; `nobody` why no worker can take it, or ""."""
+    shown = badge(job)
+    return Head(
+        id=job.id,
+        badge=shown,
+        title=outputs(job),
+        why=visible(why(job, place, nobody)),
+        tone="bad" if (nobody and job.state == "queued") or job.state in ("failed", "dead") else "wait",
+        retry_of=str(job.spec.get("retry_of") or ""),
+        again=again,
+        facts=_facts(job),
+        can=actions(job),
+    )
+
+
+def outputs(job: Job) -> str:
+    """What the job is called: the name of the last file in its command."""
+    named = [one for one in job.spec["args"] if not isinstance(one, str)]
+    last = named[-1] if named else ""
+    texts = [piece for piece in last if isinstance(piece, str)] if not isinstance(last, str) else []
+    name = texts[-1].rstrip("/").rpartition("/")[2] if texts else ""
+    return visible(words.shortened(name, 120)) or str(job.spec["binary"])
+
+
+def why(job: Job, place: Position | None, nobody: str) -> str:
+    """What keeps it, or how it has ended."""
+    if job.state == lifecycle.QUEUED:
+        return ". ".join(
+            part for part in (_losses(job), standing(place), nobody and f"It waits: {nobody}") if part
+        )
+    if job.state == lifecycle.WAITING:
+        return (
+            f"{job.reason}. It is tried again after a while"
+            if job.reason
+            else "It is tried again after a while"
+        )
+    if job.cancelling:
+        return f"Its worker was told to end it: {job.reason}"
+    if not job.ended or job.state == lifecycle.DONE:
+        return ""
+    meaning = CAUSES.get(job.cause, "")
+    return job.reason if not meaning or meaning in job.reason else f"{job.reason or 'it ended'} ({meaning})"
+
+
+def standing(place: Position | None) -> str:
+    """Where it stands among those that wait for the same."""
+    if place is None:
+        return ""
+    behind = "" if place.exact else " at least"
+    others = "the only job that waits for this" if place.waiting == 1 else ""
+    return f"Position{behind} {words.number(place.place)} of {words.number(place.waiting)}" + (
+        f": {others}" if others else " that need the same"
+    )
+
+
+def actions(job: Job) -> tuple[str, ...]:
+    """What can be done to it now."""
+    if job.ended:
+        return (RETRY,)
+    if job.state == lifecycle.PUBLISHING or job.cancelling:
+        return ()
+    if job.state == lifecycle.RUNNING:
+        return (RESUME if job.paused else PAUSE, CANCEL)
+    return (CANCEL,)
+
+
+def progress(job: Job, told: float | None, now: float) -> Progress | None:
+    """How far it is, or was at its end; None where it has never said. `told` is when it last did."""
+    if not job.progress or job.state in (lifecycle.QUEUED, lifecycle.WAITING):
+        return None
+    moving = job.state in lifecycle.HELD
+    done = reported(job, "fraction") if job.state != lifecycle.DONE else 1.0
+    return Progress(
+        bar="" if done is None else f"{done:.4f}",
+        percent=words.percent(done),
+        moving=moving,
+        facts=tuple(fact for fact in _progress(job, moving) if fact.value not in ("", NOTHING)),
+        told=moment(told, now) if told is not None and moving else None,
+    )
+
+
+def history(job: Job, now: float) -> tuple[Step, ...]:
+    """What has happened to it, the first first."""
+    steps = [_step("queued", f"submitted by {job.owner}", job.created, now)]
+    lost = (job.attempts[0]["number"] - 1) if job.attempts else 0
+    if lost > 0:
+        steps.append(_step("queued", f"{words.number(lost)} attempts before, not kept", job.created, now))
+    steps += [_attempt(one, now) for one in job.attempts]
+    last = job.attempts[-1]["number"] if job.attempts else 0
+    if job.state in lifecycle.HELD and job.started is not None:
+        took = words.duration(now - job.started)
+        steps.append(
+            _step("running", f"attempt {job.attempt}", job.started, now, worker=job.worker or "", took=took)
+        )
+    elif job.state == lifecycle.WAITING and job.due is not None:
+        steps.append(
+            _step("waiting", f"attempt {job.attempt + 1} is due {words.after(job.due - now)}", now, now)
+        )
+    elif (
+        job.ended and job.finished is not None and (not last or job.attempts[-1]["ended"] < job.finished - 1)
+    ):
+        steps.append(_step(job.state, job.state, job.finished, now, reason=job.reason))
+    return tuple(steps)
+
+
+def lines(spec: Mapping[str, Any], folded: str) -> Lines:
+    """The job's command; `folded` is it with the names of roots."""
+    return Lines(
+        caller=shell.caller_line(spec),
+        folded=visible(folded),
+        submit=shell.submit_line(spec),
+        view=tuple(Fact(name, visible(path)) for name, path in shell.view_of(spec).items()),
+    )
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _facts(job: Job) -> tuple[Fact, ...]:
+    held = job.state not in (lifecycle.QUEUED, lifecycle.WAITING)
+    labels = ", ".join(f"{name}={value}" for name, value in job.spec.get("labels", {}).items())
+    known = (
+        ("lane", job.lane),
+        ("worker", (job.worker or "") if held else ""),
+        ("labels", labels),
+        ("owner", job.owner),
+        ("exit", "" if job.exit is None else str(job.exit)),
+        ("signal", "" if job.signal is None else signal_name(job.signal)),
+    )
+    return tuple(Fact(name, visible(value)) for name, value in known if value)
+
+
+def _losses(job: Job) -> str:
+    return f"It lost its worker {words.times(job.losses)}" if job.losses else ""
+
+
+def _progress(job: Job, moving: bool) -> tuple[Fact, ...]:
+    frames = {name: reported(job, name) for name in ("frame", "drop", "dup")}
+    return (
+        Fact("frames a second", words.fps(reported(job, "fps"))),
+        Fact("speed", words.speed(reported(job, "speed"))),
+        Fact("left", words.left(reported(job, "left")) if moving else ""),
+        Fact("frame", _count(frames["frame"])),
+        Fact("media time", _of(reported(job, "out_time"), reported(job, "expected"))),
+        Fact("written", words.size(reported(job, "total_size"))),
+        Fact("bit rate", words.bitrate(reported(job, "bitrate"))),
+        Fact("frames dropped", _count(frames["drop"] or None)),
+        Fact("frames doubled", _count(frames["dup"] or None)),
+    )
+
+
+def _count(number: float | None) -> str:
+    return "" if number is None else words.number(int(number))
+
+
+def _of(done: float | None, whole: float | None) -> str:
+    if done is None:
+        return ""
+    return f"{words.clock(done)} of {words.clock(whole)}" if whole else words.clock(done)
+
+
+def _attempt(one: Mapping[str, Any], now: float) -> Step:
+    event = one["event"]
+    label = f"attempt {one['number']}: {_LABELS.get(event, _EVENTS.get(event, event))}"
+    return _step(
+        _EVENTS.get(event, "failed"),
+        label,
+        one["started"],
+        now,
+        worker=one["worker"] or "",
+        took=words.duration(one["ended"] - one["started"]),
+        ended=_ending(one),
+        reason=one["reason"],
+    )
+
+
+def _ending(one: Mapping[str, Any]) -> str:
+    status = f"exit {one['exit']}" if one["exit"] is not None else ""
+    status = signal_name(one["signal"]) if one["signal"] else status
+    cause = one["cause"] if one["cause"] not in ("exit", "signal") else ""
+    return ", ".join(part for part in (status, cause) if part)
+
+
+def _step(
+    state: str,
+    label: str,
+    at: float,
+    now: float,
+    *,
+    worker: str = "",
+    took: str = "",
+    ended: str = "",
+    reason: str = "",
+) -> Step:
+    return Step(
+        badge=BADGES[state],
+        label=visible(label),
+        at=moment(at, now),
+        worker=visible(worker),
+        took=took,
+        ended=visible(ended),
+        reason=visible(words.shortened(reason, 1000)),
+    )

@@ -1,0 +1,136 @@
+"""Reading the logs of jobs: as the API tells them, the end of one, all of one, and what is looked for in one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.state.jobs import Jobs
+from app.state.output import Entry, Output
+from app.web import loglines
+from app.web.loglines import Piece, Reader, missing
+
+WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
+LINES = 500  # that a page begins with
+BATCH = 100  # entries that are read at a time: 1.6 MB at most
+FOUND = 500  # lines that a search shows, at most
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The end of a log. `position` is its last entry's id; `earlier`: there are lines before these; `dropped`:
+    entries at the log's begin that are gone for ever.
+    """
+
+    pieces: list[Piece]
+    position: str
+    earlier: bool
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Lines in which a text stands: attempt, stream, number of the line in what is kept, and the line."""
+
+    lines: list[tuple[int, str, int, str]]
+    more: bool
+
+
+async def told(output: Output, all_jobs: Jobs, job_id: str, after: str, follow: bool) -> AsyncIterator[bytes]:
+    """The log as lines of JSON, each entry one, and the end as the last."""
+    last: Entry | None = None
+    while True:
+        ended = (await all_jobs.get(job_id)).ended  # asked before reading: what is read then is all there is
+        entries = await output.read_log(job_id, after, WAIT if follow and not ended else 0.0)
+        for entry in entries:
+            if count := missing(last, entry):
+                yield _line({"id": after, "kind": "gap", "attempt": entry.attempt, "missing": count})
+            after, last = entry.id, entry
+            if entry.kind:
+                yield _line(_told(entry))
+        if not entries and (ended or not follow):
+            break
+    one = await all_jobs.get(job_id)
+    yield _line({"kind": "end", "state": one.state, "exit": one.exit, "signal": one.signal})
+
+
+async def tail(output: Output, job_id: str) -> Tail:
+    """The last lines, at least LINES if there are so many."""
+    entries: list[Entry] = []
+    pieces: list[Piece] = []
+    earlier = True
+    while earlier and loglines.lines(pieces) < LINES and len(entries) < LINES:
+        found = await output.log_before(job_id, entries[0].id if entries else "", BATCH)
+        entries, earlier = [*found, *entries], len(found) == BATCH
+        pieces = Reader().read(entries)
+    _, dropped = await output.log_size(job_id)
+    cut = pieces[-LINES:]
+    return Tail(cut, entries[-1].id if entries else "0-0", earlier or len(cut) < len(pieces), dropped)
+
+
+async def stored(output: Output, job_id: str, stream: str = "") -> AsyncIterator[bytes]:
+    """What is kept of all that was printed, byte for byte; of one stream only, if it is named."""
+    async for entry in _entries(output, job_id):
+        if stream in ("", loglines.stream(entry)):
+            yield entry.data
+
+
+async def is_whole(output: Output, job_id: str) -> bool:
+    """Whether nothing is known to have been dropped of it."""
+    there, dropped = await output.log_size(job_id)
+    last = [entry for entry in await output.log_before(job_id, count=2) if entry.kind]
+    return not dropped and all(entry.attempt > 1 or entry.serial <= there for entry in last)
+
+
+async def search(output: Output, job_id: str, text: str) -> Found:
+    """The first lines that hold the text, whatever its case."""
+    found: list[tuple[int, str, int, str]] = []
+    async for line in _lines(output, job_id):
+        if text.casefold() in line[-1].casefold():
+            found.append(line)
+        if len(found) > FOUND:
+            return Found(found[:FOUND], True)
+    return Found(found, False)
+
+
+async def _lines(output: Output, job_id: str) -> AsyncIterator[tuple[int, str, int, str]]:
+    reader, number, line, where = Reader(), 1, "", (0, "")
+    async for entry in _entries(output, job_id):
+        where = (entry.attempt, loglines.stream(entry))
+        for piece in reader.read([entry]):
+            if piece.kind in ("mark", "gap"):
+                continue
+            line = piece.text if piece.over else line + piece.text
+            if line.endswith("\n"):
+                yield (*where, number, line.rstrip("\n"))
+                number, line = number + 1, ""
+    if line:
+        yield (*where, number, line)
+
+
+async def _entries(output: Output, job_id: str) -> AsyncIterator[Entry]:
+    """What there is now; a job that goes on printing keeps nobody."""
+    last = [entry.id for entry in await output.log_before(job_id, count=1)]
+    after = "0-0"
+    while [after] != last and (entries := await output.read_log(job_id, after, count=BATCH)):
+        for entry in entries:
+            if entry.kind:
+                yield entry
+            after = entry.id
+            if [after] == last:
+                break
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    line = {"id": entry.id, "kind": loglines.stream(entry), "attempt": entry.attempt}
+    try:
+        return {**line, "data": entry.data.decode()}
+    except UnicodeDecodeError:
+        return {**line, "b64": base64.b64encode(entry.data).decode()}
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields).encode() + b"\n"

@@ -1,0 +1,49 @@
+"""`/v1/workers`: who works, and what they are told. What a worker runs goes on in any case."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.state.clients import Client
+from app.state.workers import Workers
+from app.web import views
+from app.web.api import ANYBODY, answer
+from app.web.auth import signed
+
+
+@signed(*ANYBODY)
+async def workers(request: Request, client: Client, body: bytes) -> Response:
+    """All workers that are remembered."""
+    return answer({"workers": [views.worker(one) for one in await _workers(request).all()]})
+
+
+@signed("admin")
+async def drain(request: Request, client: Client, body: bytes) -> Response:
+    """Tells a worker to take nothing new and to end when its jobs have ended."""
+    await _workers(request).drain(_name(request))
+    return answer({"id": _name(request), "state": "draining"}, 202)
+
+
+@signed("admin")
+async def pause_worker(request: Request, client: Client, body: bytes) -> Response:
+    """Tells a worker to take nothing new and to stay, until it is resumed or started anew."""
+    await _workers(request).pause(_name(request))
+    return answer({"id": _name(request), "state": "paused"}, 202)
+
+
+@signed("admin")
+async def resume_worker(request: Request, client: Client, body: bytes) -> Response:
+    """Lets a paused worker take jobs again; takes a drain back that has not ended yet."""
+    await _workers(request).resume(_name(request))
+    return answer({"id": _name(request), "state": "online"}, 202)
+
+
+def _workers(request: Request) -> Workers:
+    found: Workers = request.app.state.store.workers
+    return found
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["worker_id"]
+    return name
