@@ -12,6 +12,8 @@ from tests.farm import Farm, until
 from tests.whole.browser.tabs import Tabs, hide, is_current
 
 PASSWORD = "correct horse"
+# What is said of any plain HTTP under a name, and what these tests ask for at another's.
+ELSEWHERE = ("Cross-Origin-Opener-Policy header has been ignored", "asked a foreign host: http://evil.test")
 FOREIGN = """(url) => {
     const form = document.createElement("form");
     form.method = "post";
@@ -80,7 +82,7 @@ def test_signing_in_leads_on_and_signing_out_holds_at_the_other_process(farm: Fa
 
 def test_a_page_of_another_site_changes_nothing(farm: Farm, tabs: Tabs, ada: str):
     """13."""
-    tabs.expects("status of 403")
+    tabs.expects("status of 403", *ELSEWHERE)
     context = tabs.visitor()
     port = farm.webs[0].port
     context.add_cookies(
@@ -109,7 +111,7 @@ def test_a_page_of_another_site_changes_nothing(farm: Farm, tabs: Tabs, ada: str
 
 def test_a_name_that_has_been_pointed_at_us_gets_nothing(farm: Farm, tabs: Tabs, ada: str):
     """13."""
-    tabs.expects("status of 421")
+    tabs.expects("status of 421", *ELSEWHERE)
     page = tabs.visitor().new_page()
     answer = page.goto(f"http://evil.test:{farm.webs[0].port}/login")
 
