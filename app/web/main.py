@@ -42,6 +42,7 @@ from app.web import (
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
+from app.web.below import Below
 from app.web.bulkwork import BulkWork
 from app.web.census import Census
 from app.web.door import guarded
@@ -101,18 +102,24 @@ def create_app(
     hosts: Iterable[str] = (),
     proxies: Iterable[str] = (),
     address: str = "",
+    root: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    `hosts` and `proxies` are as in the settings. While the dashboard has no user, it prints the link that makes the
-    first one, if it is told its own address.
+    `hosts`, `proxies` and `root` (path) are as in the settings. While the dashboard has no user, it prints the link
+    that makes the first one, if it is told its own address.
     """
     store = Store(redis_url, replicas=replicas)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         bulk_work = BulkWork(store.operations, app.state.jobs, store.output)
-        running = (watch(store.redis, redis_url), _invite(app, address), store.reaper.run(), bulk_work.run())
+        running = (
+            watch(store.redis, redis_url),
+            _invite(app, address + root),
+            store.reaper.run(),
+            bulk_work.run(),
+        )
         tasks = [asyncio.create_task(one) for one in running]
         yield
         if app.state.tasks:
@@ -123,7 +130,8 @@ def create_app(
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    around = [Middleware(Observed)]
+    pages.mount(root)
+    around = [Middleware(Observed), *([Middleware(Below, root)] if root else [])]
     app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=ERRORS, middleware=around)
     app.router.redirect_slashes = False
     app.state.store = store
