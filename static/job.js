@@ -1,23 +1,8 @@
-// The log follows its end until somebody scrolls up, and does not grow without bound. Lines to copy are copied.
+// The log follows its end until somebody scrolls up, and does not grow without bound.
 (() => {
   const MOST = 2000; // nodes of the log that are kept
   const log = document.getElementById("log"), pane = log && log.parentElement;
 
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const code = button.parentElement.querySelector("code");
-      const told = (text) => { button.textContent = text; setTimeout(() => { button.textContent = "Copy"; }, 2500); };
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-        told("Copied");
-      } catch { // no clipboard over plain HTTP
-        getSelection().selectAllChildren(code);
-        code.parentElement.focus();
-        told("Selected: press Ctrl-C");
-      }
-    });
-  }
   if (!pane) return;
 
   const follow = document.getElementById("follow");

@@ -13,6 +13,7 @@ from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.listing import Listing
 from app.state.media import Media
+from app.state.operations import Operations
 from app.state.output import Output
 from app.state.queues import Queues
 from app.state.reaper import Reaper
@@ -49,6 +50,7 @@ class Store:
         self.queues = Queues(self.redis, self.keys)
         self.server = Server(self.redis)
         self.listing = Listing(self.redis, self.keys, self.scripts)
+        self.operations = Operations(self.redis, self.keys, self.scripts, self.listing)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from app.web import door, logs, pages
+from app.web import door, live, logs, pages
 from app.web.jobpage import output, the_job
 from app.web.problems import Problem
 from app.web.words import shortened, visible
@@ -29,6 +29,7 @@ async def _search(request: Request) -> Response:
     return pages.page(
         "log.html",
         user=door.user(request),
+        live=await live.show(request),
         id=job.id,
         wanted=visible(wanted),
         lines=lines,

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -24,6 +25,7 @@ from app.state.store import Store
 from app.web import (
     about,
     api,
+    bulk,
     dashboard,
     diary,
     fallbacks,
@@ -37,15 +39,18 @@ from app.web import (
     people,
     problems,
     queues,
+    submitpage,
     workers,
     workforce,
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
+from app.web.bulkwork import BulkWork
 from app.web.census import Census
 from app.web.door import guarded
 from app.web.hub import Hub
 from app.web.leaving import Leaving, until_leaving
+from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
@@ -60,6 +65,7 @@ API = [
     Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
     Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
+    *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
@@ -69,26 +75,28 @@ API = [
     Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
-# The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
+# The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
+# one of each thing; and what makes it of the application's state and the thing).
+PAGES: tuple[Any, ...] = (
+    about,
+    dashboard,
+    diary,
+    jobpage,
+    live,
+    login,
+    logpage,
+    people,
+    queues,
+    submitpage,
+    workers,
+)
 TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
-    **dashboard.TOPICS,
-    **jobpage.TOPICS,
-    **queues.TOPICS,
-    **workers.TOPICS,
+    name: make for page in PAGES for name, make in getattr(page, "TOPICS", {}).items()
 }
-PAGES = [
-    *dashboard.ROUTES,
-    *live.ROUTES,
-    *login.ROUTES,
-    *people.ROUTES,
-    *jobpage.ROUTES,
-    *logpage.ROUTES,
-    *workers.ROUTES,
-    *queues.ROUTES,
-    *diary.ROUTES,
-    *about.ROUTES,
-]
 
+ERRORS: dict[Any, Any] = dict.fromkeys(
+    (Exception, HTTPException, problems.Problem, JobError, RedisError), problems.handle
+)
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
@@ -109,23 +117,23 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch(store.redis, redis_url))
-        inviting = asyncio.create_task(_invite(app, address))
-        ticking = asyncio.create_task(store.reaper.run())
+        bulk_work = BulkWork(store.operations, app.state.jobs, store.output)
+        running = (watch(store.redis, redis_url), _invite(app, address), store.reaper.run(), bulk_work.run())
+        tasks = [asyncio.create_task(one) for one in running]
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
         await app.state.hub.close()
-        await stop(watching, inviting, ticking)
+        await stop(*tasks)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
-    errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
-    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=errors)
+    around = [Middleware(Observed)]
+    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=ERRORS, middleware=around)
     app.router.redirect_slashes = False
     app.state.store = store
+    app.state.timings = Timings()
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
     app.state.census = Census(store.workers)
@@ -146,9 +154,14 @@ def _topic(state: State, name: str) -> Topic | Feed | None:
 
 
 def _routes() -> list[BaseRoute]:
-    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
+    health = [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/healthz", livez),
+        openapi.endpoint(API),
+    ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
-    return [*API, *health, *guarded(PAGES), static]
+    return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 
 async def _invite(app: Starlette, address: str) -> None:

@@ -14,6 +14,7 @@ from starlette.routing import Match
 from app.state.connect import FULL, UNREACHABLE, RedisError
 from app.state.job import JobError, NoSuchJob
 from app.state.jobs import KeyReused, NobodyQualifies
+from app.state.operations import NoSuchOperation, OperationKeyReused, TooManyOperations
 from app.state.seal import BadSeal
 from app.state.workers import NoSuchWorker, StillAlive
 from app.web import pages
@@ -61,6 +62,9 @@ JOB_ERRORS: dict[type[JobError], tuple[int, str]] = {
     StillAlive: (409, "still-alive"),
     KeyReused: (409, "key-reused"),
     NobodyQualifies: (503, "no-worker"),
+    NoSuchOperation: (404, "no-such-operation"),
+    OperationKeyReused: (409, "key-reused"),
+    TooManyOperations: (503, "too-many"),
 }
 
 

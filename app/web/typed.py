@@ -13,12 +13,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.web.shell import joined, path_of
+from app.web.shell import path_of, quoted
 from app.wire import command, folding, roots
 from app.wire.messages import BINARIES
 
 _BEHIND = re.escape("".join(folding.BEFORE))
 _ROOT = re.compile(rf"(?:^|(?<=[{_BEHIND}]))\{{([A-Za-z][A-Za-z0-9_-]{{0,63}})\}}(?=/|$)")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:./{}-]+")  # needs no quotation marks
 _PLACE = re.compile(r"/ffgrid/([A-Za-z][A-Za-z0-9_-]{0,63})(?=/|$)")
 
 
@@ -76,7 +77,13 @@ def text(spec: Mapping[str, Any]) -> str:
     """The line that one would type for this command. Raises CannotRead where there is none."""
     if any("b64" in piece for one in spec["args"] if not isinstance(one, str) for piece in _parts(one)):
         raise CannotRead("this command names a file in bytes that are not UTF-8, which cannot be typed")
-    return joined([spec["binary"], *map(_typed, spec["args"])])
+    words = [spec["binary"], *map(_typed, spec["args"])]
+    return " ".join(word if _PLAIN.fullmatch(word) else quoted(word) for word in words)
+
+
+def plain(folded: roots.Folded) -> str:
+    """An argument as the command has it on a worker."""
+    return roots.unfold(folded, view([folded]))
 
 
 def path(folded: roots.Folded | None) -> str:
