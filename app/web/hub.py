@@ -194,6 +194,13 @@ class Hub:
         self._growths = {name: growth for name, growth in self._growths.items() if growth.tabs}
 
     async def _run(self) -> None:
+        while (
+            self.tabs and not self._leaving.begun
+        ):  # asked anew after the end: a tab may have come meanwhile
+            await self._watch()
+        self._wake()
+
+    async def _watch(self) -> None:
         self._read_to = await _patiently(self._events.last)
         reading = asyncio.create_task(self._read())
         try:
@@ -203,7 +210,6 @@ class Hub:
         finally:
             self.shown = ""
             await stop(reading)
-            self._wake()
 
     async def _beat(self) -> None:
         read_to = self._read_to
