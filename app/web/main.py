@@ -32,6 +32,7 @@ from app.web import (
     live,
     login,
     logpage,
+    metrics,
     openapi,
     pages,
     people,
@@ -50,7 +51,7 @@ from app.web.leaving import Leaving, until_leaving
 from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
-from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
+from app.wire.messages import FALLBACKS, FLEET, JOBS, SCALING, SUMMARY, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -64,6 +65,8 @@ API = [
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
     *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
+    Route(SUMMARY, metrics.summary, methods=["GET"]),
+    Route(SCALING, metrics.scaling, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
     Route(WORKERS, workforce.workers, methods=["GET"]),
@@ -101,11 +104,12 @@ def create_app(
     hosts: Iterable[str] = (),
     proxies: Iterable[str] = (),
     address: str = "",
+    metrics_token: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    `hosts` and `proxies` are as in the settings. While the dashboard has no user, it prints the link that makes the
-    first one, if it is told its own address.
+    `hosts`, `proxies` and `metrics_token` are as in the settings. While the dashboard has no user, it prints the link
+    that makes the first one, if it is told its own address.
     """
     store = Store(redis_url, replicas=replicas)
 
@@ -128,6 +132,7 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.store = store
     app.state.timings = Timings()
+    app.state.scraped = metrics.Scraped(store.survey, metrics_token)
     app.state.jobs = store.jobs(Seal(master.seal_key()))
     app.state.verifier = Verifier(store.clients, master)
     app.state.census = Census(store.workers)
@@ -152,6 +157,7 @@ def _routes() -> list[BaseRoute]:
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/healthz", livez),
+        Route("/metrics", metrics.metrics),
         openapi.endpoint(API),
     ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
