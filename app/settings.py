@@ -19,6 +19,9 @@ from app.wire.signing import ID_LENGTHS, is_word
 
 SANDBOXES = ("auto", "namespace", "rewrite")  # see worker.place
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
+LOG_FORMATS = ("auto", "text", "json")  # auto: text at a terminal, JSON elsewhere
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SHORTEST_TOKEN = 16  # characters
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -46,17 +49,18 @@ class Settings:
     cache: str = ""
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
+    log_format: str = "auto"
+    log_level: str = "info"
+    metrics_token: str = field(default="", repr=False)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
         """Reads flags, environment and file. Raises BadSetting."""
         home = Path(environ.get("HOME") or "/nonexistent")
-        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ffgrid"
         data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "ffgrid"
-        given = {name: value for name, value in (flags or {}).items() if value is not None}
-        path = given.get("config") or environ.get("FFGRID_CONFIG")
-        file = _read(Path(path)) if path else _read(config / "config.toml", required=False)
-        look = _Lookup(given, environ, file)
+        config = config_dir(environ)
+        look = _Lookup.open(environ, flags or {})
         return cls(
             redis_url=look.text("redis_url", DEFAULT_REDIS),
             replicas=look.number("replicas", 0, least=0, most=16),
@@ -74,28 +78,72 @@ class Settings:
             cache=_cache(environ, look),
             hosts=_hosts(look.text("hosts", "")),
             trusted_proxies=_networks(look.text("trusted_proxies", "")),
+            root_path=_root_path(look.text("root_path", "")),
+            log_format=look.word("log_format", LOG_FORMATS),
+            log_level=look.word("log_level", LOG_LEVELS, "info"),
+            metrics_token=_token(look.text("metrics_token", ""), look.text("metrics_token_file", "")),
         )
 
 
 KNOWN = tuple(
-    """cache config data_dir ffmpeg ffprobe hosts key_file labels master_file redis_url replicas roots sandbox slots
-    trusted_proxies url worker_id""".split()
+    """cache config data_dir ffmpeg ffprobe hosts key_file labels log_format log_level master_file
+    metrics_token metrics_token_file redis_url replicas root_path roots sandbox slots trusted_proxies url
+    worker_id""".split()
 )
 
 
+def config_dir(environ: Mapping[str, str]) -> Path:
+    """Where the file and the master key are, if nothing else is said."""
+    home = Path(environ.get("HOME") or "/nonexistent")
+    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ffgrid"
+
+
+def origins(environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Where each setting is from: `flag`, `environment FFGRID_X`, `file PATH` or `default`. Raises BadSetting."""
+    return _Lookup.open(environ, flags or {}).origins()
+
+
 class _Lookup:
-    def __init__(self, flags: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str]) -> None:
+    def __init__(
+        self, flags: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str], path: Path
+    ) -> None:
         self._sources = (
             flags,
             {n: environ[f"FFGRID_{n.upper()}"] for n in KNOWN if environ.get(f"FFGRID_{n.upper()}")},
             file,
         )
+        self._path = path
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str], flags: Mapping[str, str | None]) -> _Lookup:
+        """Reads the file, too. Raises BadSetting."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        named = given.get("config") or environ.get("FFGRID_CONFIG")
+        path = Path(named) if named else config_dir(environ) / "config.toml"
+        return cls(given, environ, _read(path, required=bool(named)), path)
+
+    def origins(self) -> dict[str, str]:
+        """For each setting, where its value is from."""
+        return {name: self._origin(name) for name in KNOWN if name != "config"}
+
+    def _origin(self, name: str) -> str:
+        flags, environment, file = (name in source for source in self._sources)
+        if flags or environment:
+            return "flag" if flags else f"environment FFGRID_{name.upper()}"
+        return f"file {self._path.absolute()}" if file else "default"
 
     def text(self, name: str, default: str) -> str:
         for source in self._sources:
             if name in source:
                 return str(source[name])
         return default
+
+    def word(self, name: str, words: tuple[str, ...], default: str = "") -> str:
+        """One of these, by default the first."""
+        value = self.text(name, default or words[0]).lower()
+        if value not in words:
+            raise BadSetting(f"FFGRID_{name.upper()}: expected one of {', '.join(words)}, got {value!r}")
+        return value
 
     def number(self, name: str, default: int, least: int = 1, most: int = 1024) -> int:
         value = self.text(name, str(default))
@@ -148,6 +196,13 @@ def _hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def _root_path(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise BadSetting(f"FFGRID_ROOT_PATH: expected a path such as /ffgrid, got {text!r}")
+    return path
+
+
 def _networks(text: str) -> tuple[str, ...]:
     networks = tuple(text.replace(",", " ").split())
     for network in networks:
@@ -158,6 +213,22 @@ def _networks(text: str) -> tuple[str, ...]:
                 f"FFGRID_TRUSTED_PROXIES: expected addresses or networks, got {network!r}: {error}"
             ) from None
     return networks
+
+
+def _token(text: str, path: str) -> str:
+    """A secret that is given, or that stands in a file."""
+    if path:
+        try:
+            text = Path(path).expanduser().read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSetting(f"FFGRID_METRICS_TOKEN_FILE: cannot read {path}: {error}") from None
+    if (text or path) and not (
+        len(text) >= SHORTEST_TOKEN and text.isascii() and text.isprintable() and " " not in text
+    ):
+        raise BadSetting(
+            f"FFGRID_METRICS_TOKEN: expected at least {SHORTEST_TOKEN} printable ASCII characters, no space"
+        )
+    return text
 
 
 def _path(text: str) -> Path | None:

@@ -20,9 +20,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("app", "worker", "shim")
 
-# Who may import what of ours. `settings` and `guard` are small modules directly under app/, for all but wire
+# Who may import what of ours. `settings`, `guard` and `logs` are small modules directly under app/, for all but wire
 # and shim. The first folder that holds a file decides.
-SHARED = ("app.settings", "app.guard")
+SHARED = ("app.settings", "app.guard", "app.logs")
 MAY_IMPORT = {
     "app/wire": ("app.wire",),
     "app/state": ("app.wire", "app.state", *SHARED),

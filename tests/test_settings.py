@@ -90,11 +90,12 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "redis_url": "redis://e", "url": "http://e", "key_file": "/e/key", "roots": "E=/e", "worker_id": "e",
         "slots": "7", "labels": "e=e", "ffmpeg": "/e/ffmpeg", "ffprobe": "/e/ffprobe", "master_file": "/e/master",
         "data_dir": "/e/data", "cache": "/e/cache", "sandbox": "rewrite", "replicas": "1",
-        "hosts": "e, E.example", "trusted_proxies": "10.0.0.1 10.1.0.0/16",
+        "hosts": "e, E.example", "trusted_proxies": "10.0.0.1 10.1.0.0/16", "log_format": "JSON",
+        "log_level": "debug", "metrics_token": "sixteen-characters", "root_path": "/e/",
     }  # fmt: skip
     settings = load(**{f"FFGRID_{name.upper()}": value for name, value in values.items()})
 
-    assert set(values) == set(KNOWN) - {"config"}
+    assert set(values) == set(KNOWN) - {"config", "metrics_token_file"}
     assert asdict(settings) == {
         "redis_url": "redis://e",
         "replicas": 1,
@@ -111,6 +112,10 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "cache": "/e/cache",
         "hosts": ("e", "e.example"),
         "trusted_proxies": ("10.0.0.1", "10.1.0.0/16"),
+        "log_format": "json",
+        "log_level": "debug",
+        "metrics_token": "sixteen-characters",
+        "root_path": "/e",
         "sandbox": "rewrite",
     }
 
@@ -238,6 +243,9 @@ def test_roots_and_labels_may_be_tables(tmp_path: Path) -> None:
         ("HOSTS", "http://tower", "got 'http://tower'"),
         ("HOSTS", "tower:8000", "without scheme and port"),
         ("TRUSTED_PROXIES", "tower", "got 'tower'"),
+        ("ROOT_PATH", "ffgrid", "expected a path such as /ffgrid, got 'ffgrid'"),
+        ("ROOT_PATH", "/a//b", "got '/a//b'"),
+        ("ROOT_PATH", '/"x', "expected a path"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
     ],
 )
@@ -302,3 +310,28 @@ def test_no_secret_is_a_setting() -> None:
 )
 def test_the_cache_is_the_users_own_unless_it_is_named_or_off(environ: dict[str, str], expected: str) -> None:
     assert load(**environ).cache == expected
+
+
+def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sixteen-characters\n")
+
+    settings = load(FFGRID_METRICS_TOKEN_FILE=str(tmp_path / "token"))
+
+    assert settings.metrics_token == "sixteen-characters"
+    assert "sixteen" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "with a space in it", "sixteen-charact\N{LATIN SMALL LETTER E WITH ACUTE}rs"]
+)
+def test_a_token_that_no_header_can_hold_or_anybody_can_guess_is_refused_unseen(token: str) -> None:
+    with pytest.raises(BadSetting, match=r"FFGRID_METRICS_TOKEN: expected at least 16") as refused:
+        load(FFGRID_METRICS_TOKEN=token)
+
+    assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["LOG_FORMAT", "LOG_LEVEL"])
+def test_a_word_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(BadSetting, match=f"FFGRID_{name}: expected one of .*, got 'loud'"):
+        load(**{f"FFGRID_{name}": "loud"})

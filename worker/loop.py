@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
+from app import logs
 from app.guard import Guard
 from app.state.connect import FULL, UNREACHABLE, RedisError, stop
 from app.state.leases import Lease, Leases
@@ -196,6 +197,8 @@ class Loop:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, run: Run) -> None:
+        logs.about(job_id=run.lease.id, request_id=run.lease.request)
+        log.info("job %s: attempt %d begins", run.lease.id, run.lease.attempt)
         try:
             await run.run()
         except Exception:

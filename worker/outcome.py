@@ -39,6 +39,10 @@ class Outcome:
             fields["signal"] = self.signal
         return fields
 
+    def words(self) -> str:
+        """For the log."""
+        return f"{self.event}, {self.reason}" if self.reason else self.event
+
     def frame(self) -> Exit:
         """What an attached caller is told."""
         return Exit(self.exit, self.signal, self.reason)

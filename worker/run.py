@@ -130,7 +130,9 @@ class Run:
     async def run(self) -> None:
         """Runs it to its end and says how it ended, unless the lease is lost."""
         with suppress(LeaseLost):
-            await self._say(await self._outcome())
+            ended = await self._outcome()
+            log.info("job %s: %s", self.lease.id, ended.words())
+            await self._say(ended)
 
     async def _outcome(self) -> Outcome:
         try:

@@ -28,7 +28,9 @@ KEYS = (
         ),
         "ffgrid keys add jellyfin --role client --out /etc/ffgrid/jellyfin.key",
     ),
-    Command("list", "list the keys", "app.cli.keys:listing", (JSON, REDIS, MASTER, CONFIG)),
+    Command(
+        "list", "list the keys", "app.cli.keys:listing", (JSON, REDIS, MASTER, CONFIG), "ffgrid keys list"
+    ),
     Command(
         "rotate",
         "make a new version of a key; the old one stays good for a day",
@@ -40,8 +42,15 @@ KEYS = (
             MASTER,
             CONFIG,
         ),
+        "ffgrid keys rotate jellyfin --out /etc/ffgrid/jellyfin.key",
     ),
-    Command("revoke", "make a key useless at once", "app.cli.keys:revoke", (NAME, REDIS, MASTER, CONFIG)),
+    Command(
+        "revoke",
+        "make a key useless at once",
+        "app.cli.keys:revoke",
+        (NAME, REDIS, MASTER, CONFIG),
+        "ffgrid keys revoke jellyfin",
+    ),
 )
 
 USER = argument("name", metavar="NAME", help="the user's name")
@@ -60,18 +69,28 @@ USERS = (
         (USER, USER_ROLE, REDIS, MASTER, CONFIG),
         "ffgrid users add ada --role admin",
     ),
-    Command("list", "list the users", "app.cli.users:listing", (JSON, REDIS, MASTER, CONFIG)),
+    Command(
+        "list", "list the users", "app.cli.users:listing", (JSON, REDIS, MASTER, CONFIG), "ffgrid users list"
+    ),
     Command(
         "role",
         "give a user another role, at once",
         "app.cli.users:role",
         (USER, USER_ROLE, REDIS, MASTER, CONFIG),
+        "ffgrid users role ada --role operator",
     ),
     Command(
         "password",
         "give a user another password, and sign them out everywhere",
         "app.cli.users:password",
         (USER, REDIS, MASTER, CONFIG),
+        "ffgrid users password ada",
     ),
-    Command("remove", "take a user away, at once", "app.cli.users:remove", (USER, REDIS, MASTER, CONFIG)),
+    Command(
+        "remove",
+        "take a user away, at once",
+        "app.cli.users:remove",
+        (USER, REDIS, MASTER, CONFIG),
+        "ffgrid users remove ada",
+    ),
 )

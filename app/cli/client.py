@@ -27,6 +27,8 @@ from app.wire.messages import job_path
 
 PATIENCE_SECONDS = 60.0  # how long a command that follows a job waits for a coordinator to come back
 UNCLEAR_SECONDS = 10.0  # how long any command asks again that got no clear answer
+CUT = "the coordinator that sent the log has gone: trying to go on behind the last line"
+LAST = "9" * 19  # the number of an entry that nothing else of its millisecond comes after
 PAUSE = 0.3  # seconds between two tries
 
 T = TypeVar("T")
@@ -46,10 +48,17 @@ class Patience:
         self._tell = tell
         self._seconds = seconds
         self._until: float | None = None
+        self._is_told = False
 
     def renew(self) -> None:
         """Somebody has answered."""
-        self._until = None
+        self._until, self._is_told = None, False
+
+    def tell(self, sentence: str) -> None:
+        """Says it, if nothing has been said of this outage yet."""
+        if not self._is_told:
+            self._is_told = True
+            self._tell(sentence)
 
     def wait(self, failure: Failure) -> None:
         """Waits a moment. Raises the failure when that cannot help, or has not for too long."""
@@ -57,7 +66,7 @@ class Patience:
             raise failure
         if self._until is None:
             self._until = monotonic() + self._seconds
-            self._tell(f"{failure}. Trying again for {self._seconds:.0f} s")
+            self.tell(f"{failure}. Trying again for {self._seconds:.0f} s")
         if monotonic() > self._until:
             raise failure
         sleep(PAUSE)
@@ -157,6 +166,10 @@ class Log:
         self._patience = patience
         self._after = "0-0"
 
+    def begin(self, at: float) -> None:
+        """What was written before then (Unix seconds, by the clock of Redis) is not read."""
+        self._after = f"{max(int(at * 1000) - 1, 0)}-{LAST}"
+
     def read(self, follow: bool) -> Iterator[dict[str, Any]]:
         """Its lines; the last one says "end". With `follow` it is the job's end. Raises Failure."""
         while True:
@@ -173,6 +186,7 @@ class Log:
             except TimeoutError:
                 pass  # the job says nothing, or this coordinator has stopped: another one will know
             except (OSError, HTTPException):
+                self._patience.tell(CUT)
                 sleep(PAUSE)
             self._client.turn()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, UNREACHABLE, TRY_AGAIN, INTERRUPTED = 1, 2, 3, 4, 5, 75, 130
+FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, UNREACHABLE = range(1, 6)
+TRY_AGAIN, TIMED_OUT, INTERRUPTED = 75, 124, 130
 
 
 class Failure(Exception):

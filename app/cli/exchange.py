@@ -63,7 +63,7 @@ class Exchange:
             except ValueError:
                 raise Cut("it does not answer as a coordinator does") from None
             except (OSError, HTTPException) as error:
-                raise Cut(_why(error)) from None
+                raise Cut(why(error)) from None
 
     def open(self, url: str, method: str, target: str, body: bytes) -> tuple[HTTPConnection, HTTPResponse]:
         """A connection and the good answer on it. Raises Failure for a refusal, Silent."""
@@ -77,23 +77,21 @@ class Exchange:
         return connection, response
 
     def _ask(self, url: str, method: str, target: str, body: bytes) -> tuple[HTTPConnection, HTTPResponse]:
-        connection, prefix = _connection(url)
+        line, prefix = connection(url)
         try:
-            connection.connect()
+            line.connect()
         except OSError as error:
-            raise Silent(_why(error)) from None
+            raise Silent(why(error)) from None
         try:
-            connection.sock.settimeout(ANSWER_SECONDS)
-            connection.request(
-                method, prefix + target, body, self._headers(url, method, prefix + target, body)
-            )
-            response = connection.getresponse()
+            line.sock.settimeout(ANSWER_SECONDS)
+            line.request(method, prefix + target, body, self._headers(url, method, prefix + target, body))
+            response = line.getresponse()
         except (OSError, HTTPException) as error:
-            connection.close()
-            raise Cut(_why(error)) from None
+            line.close()
+            raise Cut(why(error)) from None
         skew = refusal.skew(response.headers.get("Date", ""), time())
         self._skew = skew if abs(skew) > DATE_SECONDS else 0.0
-        return connection, response
+        return line, response
 
     def _headers(self, url: str, method: str, target: str, body: bytes) -> dict[str, str]:
         nonce, created = signing.new_nonce(secrets.token_bytes(16)), int(self._time(url))
@@ -126,7 +124,7 @@ def check(url: str) -> str:
     raise Failure(f"FFGRID_URL: {url!r} is no address: expected http://host:port or https://host", USAGE)
 
 
-def _connection(url: str) -> tuple[HTTPConnection, str]:
+def connection(url: str) -> tuple[HTTPConnection, str]:
     """A connection that is not open yet, and what the paths of this coordinator begin with."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -141,7 +139,7 @@ def _failure(url: str, response: HTTPResponse, now: float) -> Failure:
     try:
         body = response.read()
     except (OSError, HTTPException) as error:
-        raise Cut(_why(error)) from None
+        raise Cut(why(error)) from None
     sentence = refusal.sentence(response.status, body, headers.get("Date", ""), now)
     later = headers.get("Retry-After", "0")
     is_soon = later.isdigit() and int(later) <= SOON_SECONDS
@@ -149,7 +147,7 @@ def _failure(url: str, response: HTTPResponse, now: float) -> Failure:
     return kind(sentence, EXIT.get(response.status, FAILED))
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """The reason for silence in a few words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"

@@ -1,4 +1,4 @@
-"""`ffgrid submit`, `jobs`, `show`, `logs`, `watch`, `cancel`, `pause`, `resume` and `retry`.
+"""`ffgrid submit`, `jobs`, `show`, `watch`, `cancel`, `pause`, `resume` and `retry`.
 
 A job is named by its id or by the start of it: four characters at least, as many as it takes.
 """
@@ -12,19 +12,21 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from app.cli import progressbar, waiting, watching
-from app.cli.client import Client, Patience
+from app.cli import errors, progressbar, waiting, watching
+from app.cli.client import Client
 from app.cli.errors import NOT_FOUND, TRY_AGAIN, UNREACHABLE, USAGE, Failure
+from app.cli.moments import within
 from app.cli.progressbar import age, clock, took
 from app.cli.submission import directory, submission
 from app.cli.table import table
 from app.cli.terminal import Sink, clipped, columns, printable, put, say
 from app.settings import Settings
 from app.state.job import is_id
-from app.state.lifecycle import CANCELLED, DEAD, FAILED, QUEUED, WAITING
+from app.state.lifecycle import CANCELLED, DEAD, DONE, FAILED, QUEUED, WAITING
 from app.wire.messages import JOBS, job_path
 
 Job = dict[str, Any]
@@ -44,6 +46,8 @@ HEADS = ("ID", "STATE", "LANE", "WORKER", "PROGRESS", "AGE", "TIME", "COMMAND")
 
 def submit(arguments: Namespace) -> int:
     """Queues a command."""
+    if arguments.command[:1] and arguments.command[0].startswith("-") and arguments.command[0] != "--":
+        arguments.parser.reject(arguments.command)
     settings = _settings(arguments)
     here = directory(settings.roots, os.environ)
     fields = submission(arguments.command, settings.roots, here, arguments.label)
@@ -52,7 +56,8 @@ def submit(arguments: Namespace) -> int:
     client = Client.of(settings)
     if arguments.wait:
         show = waiting.records if arguments.json else waiting.output(Sink(sys.stdout), Sink(sys.stderr))
-        return waiting.wait(client, body, lambda answer: _told(answer, arguments.json), show)
+        told = partial(_told, as_json=arguments.json)
+        return waiting.wait(client, body, told, show, arguments.timeout)
     answer = client.post(JOBS, body)
     _warn(answer)
     print(json.dumps(answer) if arguments.json else answer["id"])
@@ -63,7 +68,7 @@ def listing(arguments: Namespace) -> int:
     """Lists the newest jobs."""
     if arguments.limit < 1:
         raise Failure(f"--limit: expected a number from 1 on, got {arguments.limit}", USAGE)
-    client = _client(arguments)
+    client = client_of(arguments)
     found: list[Job] = []
     following = None
     for page in _pages(client, arguments.limit, arguments.state):
@@ -82,7 +87,7 @@ def listing(arguments: Namespace) -> int:
 
 def show(arguments: Namespace) -> int:
     """Shows one job."""
-    client = _client(arguments)
+    client = client_of(arguments)
     job = client.get(job_path(resolve(client, arguments.job)))
     if arguments.json:
         print(json.dumps(job))
@@ -93,28 +98,20 @@ def show(arguments: Namespace) -> int:
     return 0
 
 
-def logs(arguments: Namespace) -> int:
-    """Prints what a job printed, both of its streams in order."""
-    client = _client(arguments)
-    job_id = resolve(client, arguments.job)
-    client.get(job_path(job_id))
-    log = client.log(job_id, Patience(say) if arguments.follow else Patience(say, 0.0))
-    out = Sink(sys.stdout)
-    show = waiting.records if arguments.json else waiting.output(out, out)
-    show(log.read(arguments.follow))
-    return 0
-
-
 def watch(arguments: Namespace) -> int:
-    """Follows a job with a progress bar; ends with its exit status."""
-    client = _client(arguments)
+    """Follows a job with a progress bar; 0 when it is done. With --exit-status ends as ffmpeg did."""
+    client = client_of(arguments)
     job_id = resolve(client, arguments.job)
-    return watching.watch(client, job_id, watching.View(sys.stdout, client, arguments.json))
+    with within(arguments.timeout, f"job {job_id} has not ended"):
+        job = watching.watch(client, job_id, watching.View(sys.stdout, client, arguments.json))
+    if arguments.exit_status:
+        return waiting.status_of(job)
+    return 0 if job["state"] == DONE else errors.FAILED
 
 
 def cancel(arguments: Namespace) -> int:
     """Ends jobs. Goes on with the next where one cannot be ended."""
-    client = _client(arguments)
+    client = client_of(arguments)
     answers, status = [], 0
     for name in arguments.jobs:
         try:
@@ -144,7 +141,7 @@ def resume(arguments: Namespace) -> int:
 
 def retry(arguments: Namespace) -> int:
     """Runs a job that has ended again, as a new job."""
-    client = _client(arguments)
+    client = client_of(arguments)
     old = resolve(client, arguments.job)
     answer = client.post(job_path(old, "retry"), {"key": secrets.token_hex(16)})
     _warn(answer)
@@ -170,8 +167,13 @@ def resolve(client: Client, text: str) -> str:
     return str(found[0]["id"])
 
 
+def client_of(arguments: Namespace) -> Client:
+    """The client that flags, environment and file describe. Raises Failure, BadSetting."""
+    return Client.of(_settings(arguments))
+
+
 def _tell(arguments: Namespace, what: str) -> int:
-    client = _client(arguments)
+    client = client_of(arguments)
     answer = client.post(job_path(resolve(client, arguments.job), what))
     print(json.dumps(answer) if arguments.json else f"{answer['id']} {answer['state']}")
     return 0
@@ -294,10 +296,6 @@ def _told(answer: Job, as_json: bool) -> None:
 def _warn(answer: Job) -> None:
     if "warning" in answer:
         say(answer["warning"])
-
-
-def _client(arguments: Namespace) -> Client:
-    return Client.of(_settings(arguments))
 
 
 def _settings(arguments: Namespace) -> Settings:

@@ -93,7 +93,9 @@ def fraction(job: Job) -> float | None:
     if job["state"] == DONE:
         return 1.0
     done = number((job.get("progress") or {}).get("fraction"))
-    return None if done is None else min(done, 1.0)
+    if done is None or (done >= 1 and job["cancelling"]):  # ffmpeg has ended, and not by itself
+        return None
+    return min(done, 1.0)
 
 
 def percent(job: Job) -> str:

@@ -74,8 +74,12 @@ def is_live(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def painted(text: str, colour: str, stream: TextIO, environ: Mapping[str, str] = os.environ) -> str:
-    """The text in a colour, where there are colours and the user wants them."""
-    if not is_live(stream, environ) or environ.get("NO_COLOR"):
+    """The text in a colour, where there are colours and the user wants them.
+
+    FORCE_COLOR has them in a file or a pipe too, NO_COLOR nowhere, and it is the stronger one.
+    """
+    forced = environ.get("FORCE_COLOR", "0") not in ("", "0")
+    if environ.get("NO_COLOR") or not (forced or is_live(stream, environ)):
         return text
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[m"
 

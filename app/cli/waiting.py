@@ -14,6 +14,7 @@ from typing import Any
 from app.cli import errors, progressbar
 from app.cli.client import Client, Log, Patience
 from app.cli.errors import TRY_AGAIN, UNREACHABLE, Failure
+from app.cli.moments import within
 from app.cli.terminal import Sink, say
 from app.state.lifecycle import DONE, FAILED, FINAL
 from app.wire.messages import JOBS, job_path
@@ -32,8 +33,16 @@ class Stopped(BaseException):
         self.number = number
 
 
-def wait(client: Client, body: Job, told: Callable[[Job], None], show: Callable[[Lines], None]) -> int:
+def wait(
+    client: Client,
+    body: Job,
+    told: Callable[[Job], None],
+    show: Callable[[Lines], None],
+    timeout: float | None = None,
+) -> int:
     """Queues a job and stays until it ends; its exit status. `told` gets the answer, `show` the log.
+
+    After `timeout` seconds raises TimedOut; the job goes on.
 
     SIGINT, SIGTERM and output that cannot be written (its reader is gone) end the job, as they would end ffmpeg.
     """
@@ -42,7 +51,9 @@ def wait(client: Client, body: Job, told: Callable[[Job], None], show: Callable[
         with _stoppable():
             answer = client.post(JOBS, body)
             told(answer)
-            return stay.until_end(answer["id"])
+            job_id = answer["id"]
+            with within(timeout, f"job {job_id} has not ended", f"; it goes on: ffgrid watch {job_id}"):
+                return stay.until_end(job_id)
     except Stopped as stop:
         stay.cancel(body)
         return 128 + stop.number

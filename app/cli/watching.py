@@ -9,7 +9,6 @@ from typing import Any, TextIO
 from app.cli import progressbar
 from app.cli.client import Client, Patience
 from app.cli.terminal import CLEAR, columns, is_live, painted, printable, put, say
-from app.cli.waiting import status_of
 from app.state.lifecycle import DEAD, DONE, FAILED, FINAL, RUNNING
 from app.wire.messages import job_path
 
@@ -21,10 +20,10 @@ COLOUR = {DONE: "green", FAILED: "red", DEAD: "red", RUNNING: "cyan"}
 OTHER_COLOUR = "yellow"
 
 
-def watch(client: Client, job_id: str, view: View) -> int:
-    """Shows how far a job is until it ends; its exit status."""
+def watch(client: Client, job_id: str, view: View) -> Job:
+    """Shows how far a job is until it ends; the job as it ended."""
     patience = Patience(view.note)
-    job = client.get(job_path(job_id))
+    job: Job = client.get(job_path(job_id))
     try:
         while job["state"] not in FINAL:
             view.show(job)
@@ -33,7 +32,7 @@ def watch(client: Client, job_id: str, view: View) -> int:
     finally:
         view.clear()
     view.end(job)
-    return status_of(job)
+    return job
 
 
 class View:
@@ -55,7 +54,7 @@ class View:
             self._draw(self._painted(text, job))
         elif self._as_json or monotonic() >= self._next:
             self._next = monotonic() + LINE_SECONDS
-            self._print(self._text(job))
+            self._print(self._painted(self._text(job), job))
 
     def note(self, sentence: str) -> None:
         """Nobody answers."""
@@ -77,7 +76,7 @@ class View:
         return json.dumps(job) if self._as_json else printable(progressbar.plain(job, self._client.now))
 
     def _painted(self, text: str, job: Job) -> str:
-        if not self._is_live:
+        if self._as_json:
             return text
         return painted(text, COLOUR.get(job["state"], OTHER_COLOUR), self._out)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from argparse import Namespace
 
+from app import logs
 from app.cli.errors import Failure
 from app.settings import Settings
 
@@ -19,10 +19,11 @@ def run(arguments: Namespace) -> int:
     from app.web.main import create_app
     from app.web.serve import CannotListen, serve
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = Settings.load(os.environ, vars(arguments))
+    logs.setup(settings.log_format, settings.log_level)
     master = Master.load(settings.master_file, create=True)
-    seen = (settings.hosts, settings.trusted_proxies, _address(arguments.host, arguments.port))
+    address = _address(arguments.host, arguments.port)
+    seen = (settings.hosts, settings.trusted_proxies, address, settings.root_path)
     try:
         if not arguments.embedded:
             asyncio.run(glance(settings.redis_url))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from argparse import Namespace
 
+from app import logs
 from app.settings import Settings
 
 
@@ -14,6 +14,8 @@ def run(arguments: Namespace) -> int:
     """Runs a worker until it has been drained."""
     from worker.main import work
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    asyncio.run(work(Settings.load(os.environ, vars(arguments))))
+    settings = Settings.load(os.environ, vars(arguments))
+    logs.setup(settings.log_format, settings.log_level)
+    logs.about(worker=settings.worker_id)
+    asyncio.run(work(settings))
     return 0

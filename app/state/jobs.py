@@ -47,6 +47,7 @@ class Submission:
     retries: int = 0  # how often it may fail and be tried again
     retry_delay: float = 10.0  # seconds before the first of these; twice as long each time
     require_worker: bool = False
+    request: str = ""  # the id of the request that submits it, for logs
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,10 @@ class Jobs:
         """
         return await self._script("pause", job_id, how)
 
+    async def relane(self, job_id: str, lane: str) -> str:
+        """Moves a job that nobody has taken to another lane: "moved", "same", its state, or "unknown"."""
+        return await self._script("relane", job_id, lane)
+
     async def caller(
         self, job_id: str, milliseconds: int, connection: str, *, arrives: bool = False
     ) -> str | None:
@@ -247,6 +252,8 @@ def _tail(submission: Submission, able: list[str] | None) -> list[Any]:
         fields += ["retries", submission.retries, "retry_delay", delay]
     if submission.attach:
         fields += ["attach", "1"]
+    if submission.request:
+        fields += ["request", submission.request]
     return [int(able is not None), len(fields) // 2, *fields, *(able or ())]
 
 

@@ -33,8 +33,8 @@ class Keys:
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
-        """hash · + job id: state spec cls lane owner redo attempt losses failures worker boot token msg paused
-        published (what was about to get its name) label:<name> try:<attempt> (how it ended, JSON) ... · 7 days"""
+        """hash · + job id: state spec cls lane owner redo request attempt losses failures worker boot token msg
+        paused published (what was about to get its name) label:<name> try:<attempt> (its end, JSON) ... · 7 days"""
         self.again_prefix = self.tag + ":again:"
         """string PX · + job id: the last job that has run its command again · 7 days"""
         self.media_prefix = self.tag + ":media:"
@@ -75,6 +75,11 @@ class Keys:
         """stream · job event state worker attempt · MAXLEN ~ 10000"""
         self.totals = self.tag + ":totals"
         """hash · what was counted since the beginning, see `totals`"""
+        self.operations = self.tag + ":operations"
+        """zset · id of an operation on many jobs by the ms until which it is remembered, inf while it goes on"""
+        self.operation_prefix = self.tag + ":operation:"
+        """hash · + operation id: work (JSON) digest state total exact done skipped failed began ended note place
+        token held (ms until which a process works at it) · 1 day after its end"""
         self.history = self.tag + ":history"
         """stream · a sample a minute, its id is the minute, see `history` · MAXLEN ~ 1500"""
         self.fallbacks = self.tag + ":fallbacks"
@@ -114,6 +119,10 @@ class Keys:
     def job(self, job_id: str) -> str:
         """hash · see `job_prefix`"""
         return self.job_prefix + job_id
+
+    def operation(self, operation_id: str) -> str:
+        """hash · see `operation_prefix`"""
+        return self.operation_prefix + operation_id
 
     def queue(self, cls: str, lane: str) -> str:
         """stream · see `queue_prefix`"""

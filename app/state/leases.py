@@ -36,6 +36,7 @@ class Lease:
     sealed: bytes
     published: str = ""  # what an attempt before has said when it was about to end (see `publish`)
     called: bool = False  # its caller has come
+    request: str = ""  # the id of the request that has submitted the job
 
     @property
     def mark(self) -> str:
@@ -223,7 +224,9 @@ class Leases:
 
 
 def _lease(row: list[Any]) -> Lease:
-    return Lease(row[0].decode(), row[1].decode(), int(row[2]), row[3], row[4].decode(), row[5] == b"1")
+    job_id, token, attempt, sealed, published, called, request = row
+    texts = (job_id.decode(), token.decode(), int(attempt), sealed, published.decode())
+    return Lease(*texts, called == b"1", request.decode())
 
 
 def _texts(ids: list[bytes]) -> list[str]:

@@ -59,14 +59,15 @@ class Reaper:
             return None
         answers = [(job_id.decode(), what.decode()) for job_id, what in done]
         for job_id, what in answers:
-            log.warning("job %s: %s", job_id, what)
+            log.warning("job %s: %s", job_id, what, extra={"job_id": job_id})
         return answers
 
     async def audit(self, count: int = AUDITED) -> list[str]:
         """Looks for jobs that nothing points at, the next few; those that were found and mended."""
         found = await self._scripts.run("audit", [self._keys.reaper], [count])
         for job_id in found:
-            log.warning("job %s: nothing pointed at it any more, it is queued anew", job_id.decode())
+            told = "job %s: nothing pointed at it any more, it is queued anew"
+            log.warning(told, job_id.decode(), extra={"job_id": job_id.decode()})
         return [job_id.decode() for job_id in found]
 
     async def expire(self, keep_ms: int = KEEP_MS, keep_idle_ms: int = KEEP_IDLE_MS) -> list[str]:

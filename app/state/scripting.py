@@ -21,7 +21,7 @@ PARTS = ("tally", "prelude")
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake"})
 
 
 class Scripts:
@@ -86,6 +86,7 @@ def _tables(keys: Keys) -> str:
         "totals": keys.totals,
         "idem": keys.idem_prefix,
         "group": GROUP,
+        "operations": keys.operations,
         "reaper_name": REAPER,
     }
     moves = {

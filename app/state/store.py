@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.state.activity import Activity
 from app.state.clients import Clients, Master
-from app.state.connect import open_blocking, open_commands, open_replicated
+from app.state.connect import open_blocking, open_commands, open_replicated, shown
 from app.state.events import Events
 from app.state.fallbacks import Fallbacks
 from app.state.history import History
@@ -13,6 +13,7 @@ from app.state.keys import NAMESPACE, Keys
 from app.state.leases import Leases
 from app.state.listing import Listing
 from app.state.media import Media
+from app.state.operations import Operations
 from app.state.output import Output
 from app.state.queues import Queues
 from app.state.reaper import Reaper
@@ -31,6 +32,7 @@ class Store:
     """
 
     def __init__(self, url: str, namespace: str = NAMESPACE, replicas: int = 0) -> None:
+        self.address = shown(url)  # for people: nothing secret is in it
         self.redis = open_commands(url)
         self.blocking = open_blocking(url)
         self.keys = Keys(namespace)
@@ -48,6 +50,7 @@ class Store:
         self.queues = Queues(self.redis, self.keys)
         self.server = Server(self.redis)
         self.listing = Listing(self.redis, self.keys, self.scripts)
+        self.operations = Operations(self.redis, self.keys, self.scripts, self.listing)
 
     def jobs(self, seal: Seal) -> Jobs:
         """Jobs from the coordinator's side."""

@@ -27,13 +27,17 @@ class NoSuchWorker(JobError):
     """There is no worker with this name."""
 
 
+class StillAlive(JobError):
+    """A worker that is to be forgotten has been heard of just now."""
+
+
 class NameTaken(Exception):
     """Another live worker holds the name."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker. `silent` is the seconds since its last beat, by Redis' clock."""
+    """One worker. `heard` is its last beat, Unix seconds, and `silent` how long ago that was, by Redis' clock."""
 
     id: str
     boot: str
@@ -42,6 +46,7 @@ class Worker:
     silent: float
     draining: bool
     paused: bool = False
+    heard: float = 0.0
 
     @property
     def live(self) -> bool:
@@ -106,6 +111,18 @@ class Workers:
         """Takes back a pause, or a drain that has not ended yet. Raises NoSuchWorker."""
         await self._order(worker_id, "resume")
 
+    async def remove(self, worker_id: str) -> None:
+        """Forgets a worker that has gone without a word. Raises NoSuchWorker, StillAlive.
+
+        One that beats again after that is known again. The jobs that it had are found by the reaper as ever.
+        """
+        known = {worker.id: worker for worker in await self.all()}
+        if worker_id not in known:
+            raise NoSuchWorker(f"there is no worker {worker_id!r}")
+        if known[worker_id].live:
+            raise StillAlive(f"the worker {worker_id} is alive: drain it, then it leaves by itself")
+        await self.retire(worker_id, known[worker_id].boot)
+
     async def _order(self, worker_id: str, what: str) -> None:
         if await self._scripts.run("order", [self._keys.worker(worker_id)], [worker_id, what]) != b"ok":
             raise NoSuchWorker(f"there is no worker {worker_id!r}")
@@ -125,7 +142,7 @@ class Workers:
             (seconds, microseconds), *hashes = await pipe.execute()
         at = seconds + microseconds / 1e6
         known = (
-            (name.decode(), stored, at - beat / 1000)
+            (name.decode(), stored, at, beat / 1000)
             for (name, beat), stored in zip(beats, hashes, strict=True)
         )
         return sorted((_worker(*row) for row in known if row[1]), key=lambda one: one.id)
@@ -135,13 +152,14 @@ class Workers:
         return [worker for worker in await self.all() if worker.takes]
 
 
-def _worker(name: str, stored: dict[bytes, bytes], silent: float) -> Worker:
+def _worker(name: str, stored: dict[bytes, bytes], at: float, heard: float) -> Worker:
     return Worker(
         id=name,
         boot=stored[b"boot"].decode(),
         about=json.loads(stored[b"about"]),
         busy=int(stored.get(b"busy", b"0")),
-        silent=max(0.0, silent),
+        silent=max(0.0, at - heard),
         draining=stored.get(b"order") == b"drain",
         paused=stored.get(b"order") == b"pause",
+        heard=heard,
     )

@@ -29,6 +29,13 @@ ROLES = {
     "GET /": "viewer",
     "GET /events": "viewer",
     "GET /live": "viewer",
+    "GET /jobs": "viewer",
+    "GET /jobs.new": "viewer",
+    "GET /jobs.csv": "viewer",
+    "GET /jobs.ndjson": "viewer",
+    "GET /bulk": "operator",
+    "POST /bulk": "operator",
+    "POST /bulk/{operation_id}/stop": "operator",
     "GET /jobs/{job_id}": "viewer",
     "GET /jobs/{job_id}/raw": "viewer",
     "GET /jobs/{job_id}/log": "viewer",
@@ -51,6 +58,15 @@ ROLES = {
     "POST /users/{name}/role": "admin",
     "POST /users/{name}/password": "admin",
     "POST /users/{name}/remove": "admin",
+    "GET /about": "viewer",
+    "GET /activity": "viewer",
+    "GET /queues": "viewer",
+    "GET /workers": "viewer",
+    "GET /workers/{worker_id}": "viewer",
+    "POST /workers/{worker_id}/pause": "operator",
+    "POST /workers/{worker_id}/drain": "operator",
+    "POST /workers/{worker_id}/resume": "operator",
+    "POST /workers/{worker_id}/remove": "operator",
     "POST /keys": "admin",
     "POST /keys/{name}/rotate": "admin",
     "POST /keys/{name}/revoke": "admin",
@@ -142,7 +158,7 @@ def sign_in(request: Request) -> Response:
     if pages.is_htmx(request) and "text/event-stream" not in headers.get("accept", ""):
         seen = urlsplit(headers.get("hx-current-url", "/"))
         back = f"{seen.path}?{seen.query}" if seen.query else seen.path
-        return pages.empty(401, {"HX-Redirect": f"/login?next={quote(own_path(back))}"})
+        return pages.empty(401, {"HX-Redirect": pages.below(f"/login?next={quote(own_path(back))}")})
     if request.method not in SAFE:
         said = "You are not signed in any more, so nothing was done. Sign in and do it again."
         return pages.page("login.html", 401, said=said, next="/", name="", first=False)

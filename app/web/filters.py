@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from app.state.lifecycle import STATES
 from app.state.listing import Filter
@@ -43,6 +44,22 @@ def parse(words: Mapping[str, str], labels: Sequence[str], now: int) -> Filter:
     )
 
 
+def words(which: Filter) -> dict[str, Any]:
+    """The filter in the words that `parse` reads, without those that are empty."""
+    plain = {
+        "state": which.state,
+        "lane": which.lane,
+        "worker": which.worker,
+        "owner": which.owner,
+        "q": which.text,
+    }
+    found: dict[str, Any] = {name: value for name, value in plain.items() if value}
+    if which.labels:
+        found["label"] = [f"{name}={value}" for name, value in which.labels]
+    times = {"since": which.since, "until": which.until}
+    return found | {name: ms / 1000 for name, ms in times.items() if ms is not None}
+
+
 def _one_of(name: str, words: Mapping[str, str], known: Sequence[str]) -> str:
     word = words.get(name, "")
     if word and word not in known:
@@ -57,7 +74,7 @@ def _moment(name: str, words: Mapping[str, str], now: int) -> int | None:
         return None
     if found := re.fullmatch(r"(\d{1,9})([smhdw])", word, re.ASCII):
         return max(0, now - int(found[1]) * _UNITS[found[2]] * 1000)
-    if re.fullmatch(r"\d{1,11}(\.\d{1,6})?", word, re.ASCII):
+    if re.fullmatch(r"\d{1,11}(\.\d{1,9})?", word, re.ASCII):
         return int(float(word) * 1000)
     try:
         moment = datetime.fromisoformat(word)

@@ -10,10 +10,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Lifespan
 
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
@@ -22,8 +24,11 @@ from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import (
+    about,
     api,
+    bulk,
     dashboard,
+    diary,
     fallbacks,
     jobpage,
     lists,
@@ -34,15 +39,20 @@ from app.web import (
     pages,
     people,
     problems,
+    queues,
     submitpage,
+    workers,
     workforce,
 )
 from app.web.attach import attach
 from app.web.auth import Verifier
+from app.web.below import Below
+from app.web.bulkwork import BulkWork
 from app.web.census import Census
 from app.web.door import guarded
 from app.web.hub import Hub
 from app.web.leaving import Leaving, until_leaving
+from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
 from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
@@ -57,6 +67,7 @@ API = [
     Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
     Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
+    *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
@@ -66,18 +77,28 @@ API = [
     Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
 ]
 
-# The pages' topics: a name, "name:" for one of each thing, and what makes it of the application's state and the thing.
-TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {**dashboard.TOPICS, **jobpage.TOPICS}
-PAGES = [
-    *dashboard.ROUTES,
-    *live.ROUTES,
-    *login.ROUTES,
-    *people.ROUTES,
-    *jobpage.ROUTES,
-    *logpage.ROUTES,
-    *submitpage.ROUTES,
-]
+# The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
+# one of each thing; and what makes it of the application's state and the thing).
+PAGES: tuple[Any, ...] = (
+    about,
+    dashboard,
+    diary,
+    jobpage,
+    live,
+    login,
+    logpage,
+    people,
+    queues,
+    submitpage,
+    workers,
+)
+TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
+    name: make for page in PAGES for name, make in getattr(page, "TOPICS", {}).items()
+}
 
+ERRORS: dict[Any, Any] = dict.fromkeys(
+    (Exception, HTTPException, problems.Problem, JobError, RedisError), problems.handle
+)
 SETTLE = 0.4  # seconds, at the end, for what Redis has still to be told, and for its connections to be closed
 
 
@@ -88,44 +109,62 @@ def create_app(
     hosts: Iterable[str] = (),
     proxies: Iterable[str] = (),
     address: str = "",
+    root: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    `hosts` and `proxies` are as in the settings. While the dashboard has no user, it prints the link that makes the
-    first one, if it is told its own address.
+    `hosts`, `proxies` and `root` (path) are as in the settings. While the dashboard has no user, it prints the link
+    that makes the first one, if it is told its own address.
     """
+    pages.mount(root)
+    around = [Middleware(Observed), *([Middleware(Below, root)] if root else [])]
     store = Store(redis_url, replicas=replicas)
+    life = _lifespan(redis_url, address + root)
+    app = Starlette(routes=_routes(), lifespan=life, exception_handlers=ERRORS, middleware=around)
+    app.router.redirect_slashes = False
+    app.state.reception = Reception(hosts, proxies)
+    _equip(app.state, store, master)
+    return app
+
+
+def _equip(state: State, store: Store, master: Master) -> None:
+    """Puts all that requests use where they find it."""
+    state.store = store
+    state.timings = Timings()
+    state.jobs = store.jobs(Seal(master.seal_key()))
+    state.verifier = Verifier(store.clients, master)
+    state.census = Census(store.workers)
+    state.tasks = set()
+    state.leaving = Leaving()
+    state.master = master
+    state.users = store.users(master)
+    state.sessions = store.sessions(master, state.users)
+    state.hub = Hub(store.events, lambda name: _topic(state, name), state.leaving)
+
+
+def _lifespan(redis_url: str, address: str) -> Lifespan[Starlette]:
+    """What a process does beside answering, from its start to its end."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch(store.redis, redis_url))
-        inviting = asyncio.create_task(_invite(app, address))
-        ticking = asyncio.create_task(store.reaper.run())
+        store: Store = app.state.store
+        beside = (
+            watch(store.redis, redis_url),
+            _invite(app, address),
+            store.reaper.run(),
+            BulkWork(store.operations, app.state.jobs, store.output).run(),
+        )
+        tasks = [asyncio.create_task(one) for one in beside]
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
         await app.state.hub.close()
-        await stop(watching, inviting, ticking)
+        await stop(*tasks)
         with suppress(TimeoutError):  # a Redis that has stopped holds nobody up
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    known = (Exception, HTTPException, problems.Problem, JobError, RedisError)
-    errors: dict[Any, Any] = dict.fromkeys(known, problems.handle)
-    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=errors)
-    app.router.redirect_slashes = False
-    app.state.store = store
-    app.state.jobs = store.jobs(Seal(master.seal_key()))
-    app.state.verifier = Verifier(store.clients, master)
-    app.state.census = Census(store.workers)
-    app.state.tasks = set()
-    app.state.leaving = Leaving()
-    app.state.master = master
-    app.state.reception = Reception(hosts, proxies)
-    app.state.users = store.users(master)
-    app.state.sessions = store.sessions(master, app.state.users)
-    app.state.hub = Hub(store.events, lambda name: _topic(app.state, name), app.state.leaving)
-    return app
+    return lifespan
 
 
 def _topic(state: State, name: str) -> Topic | Feed | None:
@@ -135,9 +174,14 @@ def _topic(state: State, name: str) -> Topic | Feed | None:
 
 
 def _routes() -> list[BaseRoute]:
-    health = [Route("/livez", livez), Route("/readyz", readyz), openapi.endpoint(API)]
+    health = [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/healthz", livez),
+        openapi.endpoint(API),
+    ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
-    return [*API, *health, *guarded(PAGES), static]
+    return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 
 async def _invite(app: Starlette, address: str) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from app.web import filters, schema
 from app.wire.messages import FLEET_HEADER
 
-BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks}
+BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks, "bulk": schema.Bulk}
 QUERIES = {
     "listing": {
         **filters.QUERIES,

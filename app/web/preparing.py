@@ -10,6 +10,7 @@ import json
 from hashlib import sha256
 from typing import Any
 
+from app import logs
 from app.state.job import Job
 from app.state.jobs import Jobs, Submission, Submitted
 from app.state.requirements import requirement
@@ -51,7 +52,7 @@ async def again(all_jobs: Jobs, old: Job, key: str, owner: str) -> Submission:
         raise Problem(
             409, "not-ended", f"job {old.id} is {old.state}: only a job that has ended can be run again"
         )
-    wanted = {**await all_jobs.sealed_spec(old.id), "attach": False, "retry_of": old.id}
+    wanted = {**await all_jobs.sealed_spec(old.id), "attach": False, "retry_of": old.id, "lane": old.lane}
     return stored(key, wanted, owner)
 
 
@@ -94,6 +95,7 @@ def stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool = Fa
         retries=spec.get("retries", 0),
         retry_delay=spec.get("retry_delay", 0),
         require_worker=require_worker,
+        request=logs.known("request_id"),
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
-from app.state.fallbacks import Fallback
 from app.state.job import Job
 from app.state.jobs import command_line
 from app.state.workers import Worker
@@ -88,6 +87,7 @@ class Recent:
     worker: str
     attempt: str
     created: Moment
+    ended: Moment
     took: str
     ending: str
 
@@ -107,14 +107,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Overview:
-    """All that the first page shows. `waiting` says what queued jobs lack, or ""; `fallbacks` what ran elsewhere."""
+    """The lists of the first page."""
 
     running: tuple[Running, ...]
     more_running: int
     recent: tuple[Recent, ...]
+    failures: tuple[Recent, ...]
     workers: tuple[Machine, ...]
-    waiting: str
-    fallbacks: str = ""
 
 
 BADGES = {
@@ -139,20 +138,21 @@ def overview(
     counts: Mapping[str, int],
     active: Sequence[Job],
     newest: Sequence[Job],
+    failed: Sequence[Job],
     known: Sequence[Worker],
     now: float,
-    here: Sequence[Fallback] = (),
 ) -> Overview:
-    """The first page at `now`, by Redis' clock: jobs per state, running jobs, newest jobs, all workers,
-    and what clients have reported within an hour that they ran themselves, the last first.
+    """The first page at `now`, by Redis' clock: jobs per state; running jobs, of which those come first that somebody
+    waits for; the newest jobs; those that failed last; and all workers.
     """
     return Overview(
-        running=tuple(running(job, now) for job in active),
+        running=tuple(
+            running(job, now) for job in sorted(active, key=lambda job: not job.spec.get("attach"))
+        ),
         more_running=max(0, counts["running"] - len(active)) if active else 0,
         recent=tuple(recent(job, now) for job in newest),
+        failures=tuple(recent(job, now) for job in failed),
         workers=tuple(machine(worker) for worker in known),
-        waiting=waiting(counts["queued"], known),
-        fallbacks=fallbacks(here, now),
     )
 
 
@@ -163,25 +163,6 @@ def counters(counts: Mapping[str, int], known: Sequence[Worker]) -> tuple[Counte
     jobs = (Counter(state, words.number(count), BADGES[state].tone) for state, count in shown.items())
     label = "worker online" if live == 1 else "workers online"
     return (*jobs, Counter(label, words.number(live), "good" if live else "bad"))
-
-
-def waiting(queued: int, known: Sequence[Worker]) -> str:
-    """Why queued jobs are not taken, where that is plain."""
-    if not queued or any(worker.takes for worker in known):
-        return ""
-    jobs = "1 job waits" if queued == 1 else f"{words.number(queued)} jobs wait"
-    return f"{jobs}, and no worker that takes jobs is online."
-
-
-def fallbacks(reported: Sequence[Fallback], now: float) -> str:
-    """How many calls have run on their clients' own hosts within the hour before `now`, and why the last did."""
-    recent = [one for one in reported if one.at > now - 3600]
-    if not recent:
-        return ""
-    count = sum(one.count for one in recent)
-    calls = "1 call ran on its" if count == 1 else f"{words.number(count)} calls ran on their"
-    last = visible(shortened(max(recent, key=lambda one: one.at).reason, 160))
-    return f"{calls} own host in the last hour; last reason: {last}"
 
 
 def badge(job: Job) -> Badge:
@@ -217,6 +198,7 @@ def recent(job: Job, now: float) -> Recent:
         worker=visible(job.worker or NOTHING),
         attempt=str(job.attempt) if job.attempt else NOTHING,
         created=moment(job.created, now),
+        ended=moment(job.finished or now, now),
         took=took(job, now),
         ending=ending(job),
     )
@@ -252,6 +234,8 @@ def command(job: Job) -> Command:
 def note(job: Job, now: float) -> str:
     """What else there is to say of a running job."""
     parts = [f"{badge(job).label} for {took(job, now)}"]
+    if job.spec.get("attach"):
+        parts.append("somebody waits for it")
     if job.lane != "normal":
         parts.append(f"lane {job.lane}")
     if job.attempt > 1:

@@ -13,6 +13,7 @@ from app.wire.messages import ARGUMENT_LIMIT, ARGUMENTS_LIMIT, ENVIRONMENT, VALU
 Key = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{8,64}$(?!\n)", description="made by the client, one a run")
 ]
+JobId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$(?!\n)")]
 RootName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\n)")]
 _VARIABLES = f"of {', '.join(ENVIRONMENT)}: at most {VALUE_LIMIT} characters each"
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -72,6 +73,30 @@ class Fallbacks(msgspec.Struct, forbid_unknown_fields=True):
     """What a client has run itself since it last said so."""
 
     fallbacks: Annotated[list[Fallback], msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Words(msgspec.Struct, forbid_unknown_fields=True):
+    """Which jobs: the words of GET /v1/jobs. Without any, all."""
+
+    state: str = ""
+    lane: str = ""
+    worker: str = ""
+    owner: str = ""
+    label: Annotated[list[str], msgspec.Meta(max_length=16, description="`name=value` each")] = []
+    q: str = ""
+    since: str | int | float = ""
+    until: str | int | float = ""
+
+
+class Bulk(msgspec.Struct, forbid_unknown_fields=True):
+    """An action on many jobs: on those with these ids, or on all that match the filter."""
+
+    key: Key
+    action: Literal["cancel", "retry", "lane"]
+    ids: Annotated[list[JobId], msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    filter: Words | None = None
+    lane: Literal["live", "high", "normal", "low"] | None = None
+    dry_run: bool = False
 
 
 class Retry(msgspec.Struct, forbid_unknown_fields=True):

@@ -80,6 +80,7 @@ def serve(app: Starlette, host: str, port: int, quiet: bool = False) -> None:
         timeout_keep_alive=30,
         access_log=False,
         proxy_headers=False,  # whoever connects is the peer: a header cannot say otherwise
+        log_config=None,  # what it logs goes where all the rest goes, see app/logs.py
         log_level="warning" if quiet else "info",
         server_header=False,
     )

@@ -48,6 +48,7 @@ VALUE_LIMIT = 256  # characters of a variable's value
 LANES = ("live", "high", "normal", "low")
 
 JOBS = "/v1/jobs"
+BULK = "/v1/bulk"
 WORKERS = "/v1/workers"
 FLEET = "/v1/fleet"
 FLEET_HEADER = "FFGrid-Fleet"  # the fleet's id, in the answers to POST /v1/jobs and GET /v1/fleet

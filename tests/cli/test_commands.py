@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from importlib import import_module
@@ -48,12 +49,13 @@ def test_each_argument_has_a_help_text(name: str) -> None:
     assert [flags for flags, options in LEAVES[name].arguments if not options.get("help")] == []
 
 
-@pytest.mark.parametrize("name", [name for name, command in ALL.items() if command.example])
-def test_each_example_can_be_typed(name: str) -> None:
-    words = [word for word in shlex.split(ALL[name].example) if not word.startswith("FFGRID_")]
+@pytest.mark.parametrize("name", LEAVES)
+def test_each_command_has_an_example_that_can_be_typed(name: str) -> None:
+    typed = re.findall(r"ffgrid (?:(?![>)\n|]).)+", LEAVES[name].example)
 
-    assert words[0] == "ffgrid"
-    assert build().parse_args(words[1:]).function == ALL[name].function
+    assert typed
+    for example in typed:
+        assert build().read(shlex.split(example)[1:]).function == LEAVES[name].function
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -15,6 +15,7 @@ from tests.farm import FFGRID
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 THIN = ("main", "client", "jobs", "fleet", "waiting", "watching", "submission", "shim", "terminal", "table")
+THIN += ("logs", "moments", "parser", "completion", "config", "health", "version")
 
 
 @pytest.mark.parametrize("module", THIN)

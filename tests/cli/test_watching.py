@@ -158,7 +158,7 @@ def test_an_unknown_length_shows_the_media_time(farm: Farm) -> None:
         status = shown.end()
 
     assert "%" not in shown.text
-    assert status == 255
+    assert status == 1
     assert shown.drawn[-1].startswith("cancelled after 0:0")
 
 
@@ -231,6 +231,47 @@ def test_a_command_cannot_draw_on_the_terminal(farm: Farm) -> None:
 # In a file
 
 
+def test_whoever_waits_no_longer_leaves_the_job_alone(acting: Farm) -> None:
+    job_id = submitted(acting, *act("hang"))
+    until(lambda: acting.job(job_id)["state"] == "running")
+    done = [acting.ffgrid(*words, job_id, "--timeout", "0.3s") for words in (["watch"], ["logs", "-f"])]
+    state = acting.job(job_id)["state"]
+    acting.ffgrid("cancel", job_id)
+
+    assert [one.returncode for one in done] == [124, 124]
+    assert {one.stderr for one in done} == {f"ffgrid: job {job_id} has not ended within 0.3 s\n"}
+    assert state == "running"
+
+
+def test_colours_for_who_wants_them_everywhere(farm: Farm, film: Path) -> None:
+    job_id = submitted(farm, *slow(film))
+    forced = farm.ffgrid("watch", job_id, FORCE_COLOR="1", NO_COLOR=None)
+
+    assert "\x1b[32mdone" in forced.stdout
+    assert "\x1b" not in farm.ffgrid("watch", job_id, FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert "\x1b" not in farm.ffgrid("watch", job_id, "--json", FORCE_COLOR="1", NO_COLOR=None).stdout
+
+
+def test_a_watch_without_a_terminal_survives_a_restart_and_says_so_once(own_farm: Farm) -> None:
+    film = own_farm.media("long.mkv", seconds=9)
+    watching = own_farm.begin("watch", "--json", submitted(own_farm, *slow(film)))
+    assert watching.stdout
+    assert watching.stderr
+    first = watching.stdout.readline()
+    for web in own_farm.webs:
+        web.kill()
+    time.sleep(2)
+    own_farm.start_web(own_farm.webs[0].port)
+    out, err = watching.stdout.read(), watching.stderr.read()
+    watching.wait()
+    states = [json.loads(line)["state"] for line in (first + out).splitlines()]
+
+    assert watching.returncode == 0
+    assert states[-1] == "done"
+    assert err.count(b"\n") == 1
+    assert b"no coordinator answers at " in err
+
+
 def test_a_file_gets_a_line_for_each_change(farm: Farm, film: Path) -> None:
     began = time.monotonic()
     done = farm.ffgrid("watch", submitted(farm, *slow(film)))
@@ -258,10 +299,12 @@ def test_json_is_a_job_a_line(farm: Farm, film: Path) -> None:
     ("what", "status", "words"),
     [("exit", 42, "failed after 0:00 on actor: exit status 42"), ("crash", 139, "ended by signal 11")],
 )
-def test_it_ends_with_the_jobs_exit_status(acting: Farm, what: str, status: int, words: str) -> None:
-    done = acting.ffgrid("watch", submitted(acting, *act(what)))
+def test_it_ends_with_1_or_the_jobs_own_exit_status(acting: Farm, what: str, status: int, words: str) -> None:
+    job_id = submitted(acting, *act(what))
+    done = acting.ffgrid("watch", "--exit-status", job_id)
 
     assert done.returncode == status
+    assert acting.ffgrid("watch", job_id).returncode == 1
     assert words in done.stdout
 
 

@@ -43,6 +43,7 @@ async def submit(
         spec={"number": number},
         needs=NEEDS[needs],
         retry_delay=delay,
+        request=f"request-{number}",
         **asked,
     )
     job_id = f"J{number + 1:05}"

@@ -174,8 +174,16 @@ class World:
     def check_lease(self, lease: Lease, job: Job) -> None:
         """A lease says what its job is."""
         spec = self.subject.seal.open(job.id, lease.sealed)
-        found = (lease.id, lease.token, lease.attempt, lease.published, lease.called, spec)
-        expected = (job.id, job.token, job.attempt, job.published, job.caller is not None, job.asked.spec)
+        found = (lease.id, lease.token, lease.attempt, lease.published, lease.called, lease.request, spec)
+        expected = (
+            job.id,
+            job.token,
+            job.attempt,
+            job.published,
+            job.caller is not None,
+            job.asked.request,
+            job.asked.spec,
+        )
         if found != expected:
             raise Violation(f"the lease on {job.id}: found {found!r}, expected {expected!r}")
 

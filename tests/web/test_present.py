@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from app.state import lifecycle
-from app.state.fallbacks import Fallback
 from app.state.job import Job
 from app.state.workers import Worker
 from app.web import present, words
@@ -93,20 +92,6 @@ def test_a_paused_job_says_so_until_it_is_told_to_end():
     assert present.badge(job(paused=True, cancelling=True)).label == "cancelling"
 
 
-def fallback(at: float = NOW - 5, count: int = 1, reason: str = "no worker is alive") -> Fallback:
-    return Fallback(at, "ffmpeg", count, reason, "tv")
-
-
-def test_calls_that_ran_on_their_own_hosts_are_counted_for_an_hour():
-    told = [fallback(count=11), fallback(NOW - 4, reason="x\x1b[2J"), fallback(NOW - 3601, count=500)]
-
-    assert present.fallbacks(told, NOW) == (
-        "12 calls ran on their own host in the last hour; last reason: x\\x1b[2J"
-    )
-    assert present.fallbacks([fallback()], NOW).startswith("1 call ran on its own host in the last hour;")
-    assert present.fallbacks([fallback(NOW - 3601)], NOW) == present.fallbacks([], NOW) == ""
-
-
 @pytest.mark.parametrize(
     ("changes", "took", "ending"),
     [
@@ -179,24 +164,10 @@ def test_the_counters_are_the_states_and_the_live_workers():
     ]
 
 
-@pytest.mark.parametrize(
-    ("queued", "known", "sentence"),
-    [
-        (0, [], ""),
-        (2, [worker()], ""),
-        (1, [], "1 job waits, and no worker that takes jobs is online."),
-        (2, [worker(silent=60)], "2 jobs wait, and no worker that takes jobs is online."),
-        (2, [worker(draining=True)], "2 jobs wait, and no worker that takes jobs is online."),
-    ],
-)
-def test_jobs_that_wait_for_nobody_are_pointed_out(queued: int, known: list[Worker], sentence: str):
-    assert present.waiting(queued, known) == sentence
-
-
 def test_running_jobs_that_are_not_shown_are_counted():
     counts = {**dict.fromkeys(lifecycle.STATES, 0), "running": 7}
 
-    assert present.overview(counts, [job(), job()], [], [], NOW).more_running == 5
+    assert present.overview(counts, [job(), job()], [], [], [], NOW).more_running == 5
 
 
 # Commands

@@ -78,10 +78,10 @@ local function move(id, event, fields)
 end
 
 -- What a worker is told of a job that it holds with this token: {id, token, attempt, spec, published, "1" if its
--- caller has come}. Or nil.
+-- caller has come, id of the request that submitted it}. Or nil.
 local function lease(id, token)
-  local job = redis.call("HMGET", K.job .. id, "token", "attempt", "spec", "published", "caller")
-  return job[1] == token and { id, token, job[2], job[3], job[4] or "", job[5] and "1" or "" } or nil
+  local job = redis.call("HMGET", K.job .. id, "token", "attempt", "spec", "published", "caller", "request")
+  return job[1] == token and { id, token, job[2], job[3], job[4] or "", job[5] and "1" or "", job[6] or "" } or nil
 end
 
 -- Starts the job that a delivered entry points at. A stale entry is dropped; an entry that holds somebody's
