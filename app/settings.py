@@ -49,6 +49,7 @@ class Settings:
     cache: str = ""
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     log_format: str = "auto"
     log_level: str = "info"
     metrics_token: str = field(default="", repr=False)
@@ -77,6 +78,7 @@ class Settings:
             cache=_cache(environ, look),
             hosts=_hosts(look.text("hosts", "")),
             trusted_proxies=_networks(look.text("trusted_proxies", "")),
+            root_path=_root_path(look.text("root_path", "")),
             log_format=look.word("log_format", LOG_FORMATS),
             log_level=look.word("log_level", LOG_LEVELS, "info"),
             metrics_token=_token(look.text("metrics_token", ""), look.text("metrics_token_file", "")),
@@ -85,7 +87,8 @@ class Settings:
 
 KNOWN = tuple(
     """cache config data_dir ffmpeg ffprobe hosts key_file labels log_format log_level master_file
-    metrics_token metrics_token_file redis_url replicas roots sandbox slots trusted_proxies url worker_id""".split()
+    metrics_token metrics_token_file redis_url replicas root_path roots sandbox slots trusted_proxies url
+    worker_id""".split()
 )
 
 
@@ -191,6 +194,13 @@ def _hosts(text: str) -> tuple[str, ...]:
         if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
             raise BadSetting(f"FFGRID_HOSTS: expected names of hosts without scheme and port, got {host!r}")
     return hosts
+
+
+def _root_path(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise BadSetting(f"FFGRID_ROOT_PATH: expected a path such as /ffgrid, got {text!r}")
+    return path
 
 
 def _networks(text: str) -> tuple[str, ...]:

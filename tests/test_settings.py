@@ -91,7 +91,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "slots": "7", "labels": "e=e", "ffmpeg": "/e/ffmpeg", "ffprobe": "/e/ffprobe", "master_file": "/e/master",
         "data_dir": "/e/data", "cache": "/e/cache", "sandbox": "rewrite", "replicas": "1",
         "hosts": "e, E.example", "trusted_proxies": "10.0.0.1 10.1.0.0/16", "log_format": "JSON",
-        "log_level": "debug", "metrics_token": "sixteen-characters",
+        "log_level": "debug", "metrics_token": "sixteen-characters", "root_path": "/e/",
     }  # fmt: skip
     settings = load(**{f"FFGRID_{name.upper()}": value for name, value in values.items()})
 
@@ -115,6 +115,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "log_format": "json",
         "log_level": "debug",
         "metrics_token": "sixteen-characters",
+        "root_path": "/e",
         "sandbox": "rewrite",
     }
 
@@ -242,6 +243,9 @@ def test_roots_and_labels_may_be_tables(tmp_path: Path) -> None:
         ("HOSTS", "http://tower", "got 'http://tower'"),
         ("HOSTS", "tower:8000", "without scheme and port"),
         ("TRUSTED_PROXIES", "tower", "got 'tower'"),
+        ("ROOT_PATH", "ffgrid", "expected a path such as /ffgrid, got 'ffgrid'"),
+        ("ROOT_PATH", "/a//b", "got '/a//b'"),
+        ("ROOT_PATH", '/"x', "expected a path"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
     ],
 )

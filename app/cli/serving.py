@@ -108,6 +108,23 @@ SERVING = (
         ),
     ),
     Command(
+        "doctor",
+        "look at everything, and say what is wrong and what mends it",
+        "app.cli.doctor:run",
+        (
+            argument(
+                "--shim", metavar="DIR", help="where the launchers are (default: PATH and usual places)"
+            ),
+            JSON,
+            REDIS,
+            URL,
+            KEY,
+            ROOTS,
+            CONFIG,
+        ),
+        "ffgrid doctor\nffgrid doctor --shim /usr/local/lib/ffgrid --json",
+    ),
+    Command(
         "healthcheck",
         "end with 0 when the coordinator is ready, else with 1; needs no key",
         "app.cli.health:run",

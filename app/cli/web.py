@@ -22,7 +22,8 @@ def run(arguments: Namespace) -> int:
     settings = Settings.load(os.environ, vars(arguments))
     logs.setup(settings.log_format, settings.log_level)
     master = Master.load(settings.master_file, create=True)
-    seen = (settings.hosts, settings.trusted_proxies, _address(arguments.host, arguments.port))
+    address = _address(arguments.host, arguments.port)
+    seen = (settings.hosts, settings.trusted_proxies, address, settings.root_path)
     try:
         if not arguments.embedded:
             asyncio.run(glance(settings.redis_url))

@@ -30,9 +30,9 @@ ROLES = {
     "GET /events": "viewer",
     "GET /live": "viewer",
     "GET /jobs/{job_id}": "viewer",
-    "GET /jobs/{job_id}/json": "viewer",
+    "GET /jobs/{job_id}/raw": "viewer",
     "GET /jobs/{job_id}/log": "viewer",
-    "GET /jobs/{job_id}/picture/{what}": "viewer",
+    "GET /jobs/{job_id}/thumbs/{what}": "viewer",
     "POST /jobs/{job_id}/cancel": "operator",
     "POST /jobs/{job_id}/pause": "operator",
     "POST /jobs/{job_id}/resume": "operator",
@@ -51,6 +51,9 @@ ROLES = {
     "POST /users/{name}/role": "admin",
     "POST /users/{name}/password": "admin",
     "POST /users/{name}/remove": "admin",
+    "GET /about": "viewer",
+    "GET /activity": "viewer",
+    "GET /queues": "viewer",
     "GET /workers": "viewer",
     "GET /workers/{worker_id}": "viewer",
     "POST /workers/{worker_id}/pause": "operator",
@@ -148,7 +151,7 @@ def sign_in(request: Request) -> Response:
     if pages.is_htmx(request) and "text/event-stream" not in headers.get("accept", ""):
         seen = urlsplit(headers.get("hx-current-url", "/"))
         back = f"{seen.path}?{seen.query}" if seen.query else seen.path
-        return pages.empty(401, {"HX-Redirect": f"/login?next={quote(own_path(back))}"})
+        return pages.empty(401, {"HX-Redirect": pages.below(f"/login?next={quote(own_path(back))}")})
     if request.method not in SAFE:
         said = "You are not signed in any more, so nothing was done. Sign in and do it again."
         return pages.page("login.html", 401, said=said, next="/", name="", first=False)

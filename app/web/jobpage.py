@@ -245,11 +245,11 @@ TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
 }
 ROUTES: list[BaseRoute] = [
     Route("/jobs/{job_id}", show),
-    Route("/jobs/{job_id}/json", raw),
+    Route("/jobs/{job_id}/raw", raw),
     Route("/jobs/{job_id}/cancel", cancel, methods=["POST"]),
     Route("/jobs/{job_id}/pause", pause, methods=["POST"]),
     Route("/jobs/{job_id}/resume", resume, methods=["POST"]),
     Route("/jobs/{job_id}/retry", retry, methods=["POST"]),
     Route("/jobs/{job_id}/media", look, methods=["POST"]),
-    Route("/jobs/{job_id}/picture/{what}", picture),
+    Route("/jobs/{job_id}/thumbs/{what}", picture),
 ]

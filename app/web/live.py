@@ -34,7 +34,7 @@ from app.web.problems import Problem
 from app.web.shows import AWAY
 
 ALWAYS = "summary"  # the topic that every page shows
-TOPICS = 6  # that one page may show
+MOST = 6  # that one page may show
 BEAT = 10.0  # seconds without a change after which a stream says that it is alive
 ASK_AGAIN = 60.0  # seconds after which it asks whether its session still is
 _MARK = re.compile(r"(\d{1,20}-\d{1,20})?~[0-9a-f.]{0,200}~(\d{1,20}-\d{1,20})?")
@@ -164,8 +164,8 @@ def _acts(request: Request) -> bool:
 
 def _asked(request: Request) -> tuple[list[str], str]:
     topics = [name for name in dict.fromkeys(request.query_params.get("t", "").split(",")) if name]
-    if not 1 <= len(topics) <= TOPICS:
-        raise Problem(422, "invalid", f"t: expected 1 to {TOPICS} topics, got {len(topics)}")
+    if not 1 <= len(topics) <= MOST:
+        raise Problem(422, "invalid", f"t: expected 1 to {MOST} topics, got {len(topics)}")
     feed = request.query_params.get("f", "")
     try:
         hub(request).check(topics, feed)

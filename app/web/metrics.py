@@ -95,7 +95,7 @@ async def summary(request: Request) -> Response:
             "workers_online": len(farm.online),
             "slots_free": farm.free,
             "speed_avg": None if farm.speed is None else round(farm.speed, 3),
-            "oldest_queued_s": round(max((one.oldest or 0.0 for one in farm.glance.queues), default=0.0), 1),
+            "oldest_queued_s": round(max((one.oldest or 0.0 for one in farm.glance.queues), default=0.0), 3),
         }
     )
 
@@ -188,10 +188,10 @@ def _of_jobs(farm: Farm) -> Iterator[str]:
 def _of_queues(farm: Farm) -> Iterator[str]:
     """By lane where it is known: that of jobs which are in no queue is not."""
     queued, held, oldest = (dict.fromkeys(LANES, 0.0) for _ in range(3))
-    for _, lane in _lanes(farm):
-        queued[lane.name] += lane.queued
-        held[lane.name] += lane.held
-        oldest[lane.name] = max(oldest[lane.name], lane.oldest or 0.0)
+    for _, one in _lanes(farm):
+        queued[one.name] += one.queued
+        held[one.name] += one.held
+        oldest[one.name] = max(oldest[one.name], one.oldest or 0.0)
     jobs: list[tuple[dict[str, str], float]] = []
     for lane in LANES:
         jobs += [

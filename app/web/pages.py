@@ -5,6 +5,7 @@ Every answer that is HTML leaves through here, so that none lacks the headers th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
@@ -35,6 +36,21 @@ HEADERS = {
 }
 
 
+_root = ""  # the path below which browsers reach this process, such as "/ffgrid"
+_ADDRESS = re.compile(r"""((?:href|src|action|hx-[a-z:]+)=")(/[^"]*)""")
+
+
+def mount(root: str) -> None:
+    """Says below which path a proxy has put the dashboard, before anything is rendered; "" for the host's own root."""
+    global _root
+    _root = root
+
+
+def below(path: str) -> str:
+    """A path of ours as browsers reach it."""
+    return path if not _root or f"{path}/".startswith(f"{_root}/") else _root + path
+
+
 def asset_dir(name: str) -> Path:
     """The folder `templates` or `static`: inside the package when installed, beside it in a checkout."""
     installed = _APP / name
@@ -50,7 +66,8 @@ def static(name: str) -> str:
 
 def render(template: str, **context: Any) -> str:
     """A template's text."""
-    return _environment.get_template(template).render(context)
+    text = _environment.get_template(template).render(context)
+    return _ADDRESS.sub(lambda found: found[1] + below(found[2]), text) if _root else text
 
 
 def page(template: str, status: int = 200, **context: Any) -> HTMLResponse:
@@ -80,7 +97,7 @@ def said(text: str, tone: str, status: int = 200) -> HTMLResponse:
 
 def redirect(path: str) -> Response:
     """Sends the browser to a path of ours, with GET."""
-    return Response(status_code=303, headers={**HEADERS, "Location": path})
+    return Response(status_code=303, headers={**HEADERS, "Location": below(path)})
 
 
 _environment = Environment(

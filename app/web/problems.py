@@ -95,11 +95,14 @@ async def handle(request: Request, error: Exception) -> Response:
     problem = from_error(error)
     if problem.status == 405:
         problem.headers["Allow"] = ", ".join(_allowed(request))
-    return _shown(request, problem) if _is_behind_door(request) else problem.response()
+    return _shown(request, problem) if _is_for_people(request) else problem.response()
 
 
-def _is_behind_door(request: Request) -> bool:
-    return request is not None and hasattr(request.state, "user")
+def _is_for_people(request: Request) -> bool:
+    """Whether it has come through the dashboard's door, or is a browser that has lost its way."""
+    if request is None or request.scope["type"] != "http":
+        return False
+    return hasattr(request.state, "user") or "text/html" in request.headers.get("accept", "")
 
 
 def _shown(request: Request, problem: Problem) -> Response:
@@ -108,7 +111,9 @@ def _shown(request: Request, problem: Problem) -> Response:
     if pages.is_htmx(request):
         return pages.said(said, "bad", problem.status)
     title = problem.name.replace("-", " ").capitalize()
-    return pages.page("problem.html", problem.status, user=request.state.user, title=title, said=said)
+    return pages.page(
+        "problem.html", problem.status, user=getattr(request.state, "user", None), title=title, said=said
+    )
 
 
 def _allowed(request: Request) -> list[str]:

@@ -110,7 +110,7 @@ async def test_a_queued_job_says_where_it_stands_and_what_it_waits_for(site: Sit
 
 
 @pytest.mark.parametrize(
-    "path", ["/jobs/nonsense", "/jobs/01M7ZZZZZZZZZZZZZZZZZZZZZZ", "/jobs/x/log", "/jobs/x/json"]
+    "path", ["/jobs/nonsense", "/jobs/01M7ZZZZZZZZZZZZZZZZZZZZZZ", "/jobs/x/log", "/jobs/x/raw"]
 )
 async def test_no_such_job_is_a_page_that_says_so(site: Site, path: str):
     answer = await site.viewer.get(path)
@@ -205,7 +205,7 @@ async def test_a_button_that_somebody_made_up_is_a_first_click(site: Site, after
 
 async def test_the_raw_job_is_what_the_api_says(site: Site):
     job_id = await site.submit()
-    answer = await site.viewer.get(f"/jobs/{job_id}/json")
+    answer = await site.viewer.get(f"/jobs/{job_id}/raw")
 
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -318,7 +318,7 @@ async def test_a_worker_looks_at_the_files_and_everybody_sees_what_it_saw(site: 
     assert "0:01:40.0" in text(page)
     assert "<img src=x" not in page
     assert "The picture at 90 %: ffmpeg has made no picture there." in text(page)
-    assert f'<img src="/jobs/{job_id}/picture/10"' in page
+    assert f'<img src="/jobs/{job_id}/thumbs/10"' in page
     assert "Look again" in await site.page(job_id)
 
 
@@ -326,11 +326,11 @@ async def test_a_picture_is_an_image_and_nothing_else(site: Site):
     job_id = await site.submit()
     await site.store.media.begin(job_id, "10", "looker")
     await site.store.media.end(job_id, "10", b"{}", b"a picture")
-    found = await site.viewer.get(f"/jobs/{job_id}/picture/10")
+    found = await site.viewer.get(f"/jobs/{job_id}/thumbs/10")
 
     assert (found.status, found.headers["content-type"]) == (200, "image/jpeg")
     assert found.headers["x-content-type-options"] == "nosniff"
-    for path in (f"/jobs/{job_id}/picture/50", f"/jobs/{job_id}/picture/x", "/jobs/x/picture/10"):
+    for path in (f"/jobs/{job_id}/thumbs/50", f"/jobs/{job_id}/thumbs/x", "/jobs/x/thumbs/10"):
         assert (await site.viewer.get(path)).status == 404
 
 

@@ -18,14 +18,17 @@ from redis.exceptions import (
 )
 from starlette.exceptions import HTTPException
 
-from app.state import job, jobs, leases, workers
+from app.state import job, jobs, leases, operations, workers
+from app.state.clients import Master
 from app.state.job import JobError, LeaseLost, NoSuchJob
 from app.state.jobs import KeyReused, NobodyQualifies
 from app.state.store import Store
 from app.state.workers import NoSuchWorker
+from app.web.main import create_app
 from app.web.problems import JOB_ERRORS, Problem, Unauthorized, from_error, handle
+from tests.web.test_dashboard import ask
 
-MODULES = (job, jobs, leases, workers)
+MODULES = (job, jobs, leases, operations, workers)
 
 
 def document(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -171,3 +174,14 @@ async def test_the_frameworks_handler_gives_the_same_answer() -> None:
     response = await handle(None, NoSuchJob("there is no job X"))  # type: ignore[arg-type]
 
     assert response.body == from_error(NoSuchJob("there is no job X")).response().body
+
+
+async def test_a_browser_that_has_lost_its_way_gets_a_page(store: Store, redis_url: str) -> None:
+    app = create_app(redis_url, Master(bytes(32)))
+    page = await ask(app, "/nowhere", [("accept", "text/html,*/*")])
+    program = await ask(app, "/nowhere", [("accept", "*/*")])
+    await app.state.store.close()
+
+    assert (page.status, program.status) == (404, 404)
+    assert "<h1>Not found</h1>" in page.text
+    assert program.headers["content-type"] == "application/problem+json"

@@ -49,6 +49,8 @@ def test_a_block_is_read_whole():
             out_time=pytest.approx(1.713),
             total_size=4063,
             bitrate=pytest.approx(812_600.0),
+            dup=0,
+            drop=0,
             ended=False,
         )
     ]

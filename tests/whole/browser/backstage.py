@@ -17,7 +17,7 @@ from app.state.requirements import class_id
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from app.wire.attach import STDERR
 from tests.farm import ROOT_NAME, Farm
 

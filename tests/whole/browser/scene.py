@@ -38,7 +38,13 @@ class Scene:
     def places(self) -> dict[str, list[str]]:
         """What may stand in the paths of pages."""
         jobs = list(self.jobs.values())
-        return {"job_id": jobs, "worker_id": ["w1", "attic"], "name": ["vera"], "link": [self.link]}
+        return {
+            "job_id": jobs,
+            "worker_id": ["w1", "attic"],
+            "name": ["vera"],
+            "what": ["50"],
+            "link": [self.link],
+        }
 
 
 def fill(farm: Farm) -> Scene:
