@@ -121,7 +121,7 @@ def create_app(
     prints the link that makes the first one, if it is told its own address.
     """
     pages.mount(root)
-    around = [Middleware(Observed), *([Middleware(Below, root)] if root else [])]
+    around = [*([Middleware(Below, root)] if root else []), Middleware(Observed)]
     store = Store(redis_url, replicas=replicas)
     life = _lifespan(redis_url, address + root)
     app = Starlette(routes=_routes(), lifespan=life, exception_handlers=ERRORS, middleware=around)

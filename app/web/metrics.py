@@ -95,7 +95,7 @@ async def summary(request: Request) -> Response:
             "workers_online": len(farm.online),
             "slots_free": farm.free,
             "speed_avg": None if farm.speed is None else round(farm.speed, 3),
-            "oldest_queued_s": round(max((one.oldest or 0.0 for one in farm.glance.queues), default=0.0), 1),
+            "oldest_queued_s": round(max((one.oldest or 0.0 for one in farm.glance.queues), default=0.0), 3),
         }
     )
 
