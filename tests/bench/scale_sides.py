@@ -18,7 +18,7 @@ from app.state.seal import Seal
 from app.state.store import Store
 from app.state.workers import BEAT
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from tests.bench import noop
 from tests.bench.harness import MOVIES, say
 

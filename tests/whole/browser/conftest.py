@@ -51,4 +51,4 @@ def tabs(browser: Browser, farm: Farm) -> Iterator[Tabs]:
     tabs = Tabs(browser, farm)
     yield tabs
     tabs.close()
-    assert tabs.complaints == []
+    assert not tabs.complaints, "\n".join(tabs.complaints)

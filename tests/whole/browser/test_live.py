@@ -131,3 +131,23 @@ def test_more_tabs_than_a_browser_has_connections_are_all_current(
     until(
         lambda: sum(streams(page) for page in pages if not page.is_closed()) == STREAMS
     )  # its place is another's
+
+
+def test_where_no_stream_passes_a_page_asks_again_and_again(
+    farm: Farm, tabs: Tabs, backstage: Backstage, scene: Scene
+):
+    """6."""
+    page = tabs.visitor("viewer").new_page()
+    page.route("**/events?*", lambda route: route.fulfill(status=204))
+    page.goto(tabs.url)
+    is_current(page, "poll")
+    waits(farm, backstage, page)
+
+
+def test_either_process_shows_the_same(farm: Farm, tabs: Tabs, scene: Scene):
+    """2. Whichever the proxy gives a tab."""
+    rows = "[...document.querySelectorAll('main tbody tr')].map((row) => row.id)"
+    shown = [tabs.open("/", at=web.url).evaluate(rows) for web in farm.webs]
+
+    assert shown[0] == shown[1]
+    assert {f"job-{scene.jobs['done']}", "worker-w1"} <= set(shown[0])

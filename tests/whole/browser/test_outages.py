@@ -85,3 +85,19 @@ def test_without_the_queue_a_page_keeps_what_it_has_and_says_so(
     )
 
     everybody_hears(farm, backstage, pages)
+
+
+def test_a_page_that_is_asked_for_without_the_queue_fills_itself(farm: Farm, tabs: Tabs, scene: Scene):
+    """9. It has no sign of who asks, so it shows nothing until it can know."""
+    tabs.expects(*CUT)
+    tabs.cookie("viewer")
+    assert farm.redis
+    farm.redis.kill()
+    page = tabs.open("/")
+    expect(page.locator(".banner[data-link=queue]")).to_be_visible()
+    empty = page.locator("main").inner_text().split()
+    farm.restart_redis()
+
+    assert empty == ["No", "queue"]
+    expect(page.locator(f"#job-{scene.jobs['done']}")).to_be_visible()
+    is_current(page)
