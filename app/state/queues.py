@@ -80,7 +80,7 @@ class Queues:
 
     async def look(self) -> Glance:
         """What there is now. A stream that somebody has deleted counts as empty."""
-        streams = await self._scripts.run("survey", [self._keys.classes])
+        streams = await self._scripts.run("depths", [self._keys.classes])
         (seconds, microseconds), names, used, retrying, retries, dead = await self._heads()
         now = seconds * 1000 + microseconds / 1000
         filled = {(cls.decode(), lane.decode()): rest for cls, lane, *rest in streams}

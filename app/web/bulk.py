@@ -28,7 +28,7 @@ COUNTING = 2.0  # seconds that counting may take
 
 @dataclass(frozen=True)
 class Dry:
-    """What an action would concern: how many jobs, at least, the newest of them, and the ids of those that were named."""
+    """What an action would concern: how many jobs, the newest of them, and the ids of those that were named."""
 
     total: int
     exact: bool

@@ -19,9 +19,7 @@ from app.web import door, pages, views
 from app.web.joblist import parsed
 from app.web.lists import lists_of
 
-COLUMNS = (
-    "id state reason command lane worker owner labels created started finished attempt exit signal cause".split()
-)
+COLUMNS = "id state reason command lane worker owner labels created started finished attempt exit signal cause".split()
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a cell begins that a spreadsheet computes
 
 
@@ -42,7 +40,9 @@ async def _sent(
 ) -> Response:
     which = await parsed(request)
     headers = {**pages.HEADERS, "Content-Disposition": f'attachment; filename="jobs.{kind}"'}
-    return StreamingResponse(_parts(lists_of(request), which, written), headers=headers, media_type=media_type)
+    return StreamingResponse(
+        _parts(lists_of(request), which, written), headers=headers, media_type=media_type
+    )
 
 
 async def _parts(

@@ -66,7 +66,10 @@ class JobRows(Rows):
     def render(self, seen: tuple[list[Job], float], acts: bool) -> Mapping[str, str]:
         """A row each."""
         jobs, now = seen
-        rows = {f"job-{one.id}": pages.render("_jobrow.html", job=jobrows.job(one, now), acts=acts) for one in jobs}
+        rows = {
+            f"job-{one.id}": pages.render("_jobrow.html", job=jobrows.job(one, now), acts=acts)
+            for one in jobs
+        }
         return {**rows, "jobs-last": f'<data id="jobs-last" value="{self._last}" hidden></data>'}
 
 
@@ -87,7 +90,9 @@ class JobCounts(Topic):
     def render(self, seen: dict[str, int], acts: bool) -> Mapping[str, str]:
         """A number each."""
         counts = {"all": sum(seen.values()), **seen}
-        return {f"count-{name}": pages.render("_count.html", name=name, count=n) for name, n in counts.items()}
+        return {
+            f"count-{name}": pages.render("_count.html", name=name, count=n) for name, n in counts.items()
+        }
 
 
 class OperationsTopic(Topic):
@@ -167,7 +172,10 @@ async def parsed(request: Request) -> Filter:
 
 def at(path: str, asked: Mapping[str, str], **more: str) -> str:
     """An address with these words."""
-    pairs = {**asked, **{name: value for name, value in more.items() if value and (name, value) != ("n", USUAL)}}
+    pairs = {
+        **asked,
+        **{name: value for name, value in more.items() if value and (name, value) != ("n", USUAL)},
+    }
     return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
@@ -190,7 +198,9 @@ async def _total(request: Request, which: Filter, page: Page, size: int) -> int 
     return (await lists_of(request).count(which)).number
 
 
-def _list(request: Request, asked: dict[str, str], page: Page, total: int | None, now: float) -> dict[str, Any]:
+def _list(
+    request: Request, asked: dict[str, str], page: Page, total: int | None, now: float
+) -> dict[str, Any]:
     size = _size(request)
     newest = page.first or f"{now * 1000:.0f}-{START}"
     is_top = not page.newer
@@ -218,7 +228,8 @@ def _chips(asked: dict[str, str]) -> Sequence[Chip]:
     chosen = asked.get("state", "")
     every = Chip("all", "all", "", at("/jobs", others), not chosen)
     states = (
-        Chip(one, one, present.BADGES[one].tone, at("/jobs", {"state": one, **others}), one == chosen) for one in STATES
+        Chip(one, one, present.BADGES[one].tone, at("/jobs", {"state": one, **others}), one == chosen)
+        for one in STATES
     )
     return [every, *states]
 

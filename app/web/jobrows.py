@@ -89,10 +89,14 @@ def matching(work: Work) -> str:
     """Which jobs, in words."""
     if work.ids:
         return "1 selected job" if len(work.ids) == 1 else f"{number(len(work.ids))} selected jobs"
-    asked = {name: value for name, value in filters.words(work.which).items() if name not in ("since", "until")}
+    asked = {
+        name: value for name, value in filters.words(work.which).items() if name not in ("since", "until")
+    }
     labels = [f"label {label}" for label in asked.pop("label", ())]
     named = [f"{'text' if name == 'q' else name} {value}" for name, value in asked.items()]
-    return visible(shortened("all with " + ", ".join([*named, *labels]) if named or labels else "all jobs", 200))
+    return visible(
+        shortened("all with " + ", ".join([*named, *labels]) if named or labels else "all jobs", 200)
+    )
 
 
 def _counted(one: Operation) -> str:
