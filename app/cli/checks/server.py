@@ -20,7 +20,7 @@ def redis(settings: Settings) -> Sequence[Finding]:
     where = without_secrets(settings.redis_url)
     is_ours = origins(os.environ)["redis_url"] != "default" or settings.redis_url != Settings().redis_url
     try:
-        return asyncio.run(_look(settings.redis_url, where))
+        return asyncio.run(look(settings.redis_url))
     except ModuleNotFoundError as error:
         why = f"this host has no {error.name}: only coordinators and workers use Redis"
         return [Finding("redis", SKIPPED, why, "pip install 'ffgrid[web]'" if is_ours else "")]
@@ -32,7 +32,8 @@ def redis(settings: Settings) -> Sequence[Finding]:
         return [Finding("redis", BAD, f"{where}: {why}", MEND)]
 
 
-async def _look(url: str, where: str) -> list[Finding]:
+async def look(url: str) -> list[Finding]:
+    """What a server that answers says of itself. Raises what Redis raises, TimeoutError."""
     from app.state.store import Store
     from app.state.verdicts import GOOD, WAIT
 
@@ -47,4 +48,4 @@ async def _look(url: str, where: str) -> list[Finding]:
     lines = [
         Finding(f"redis {one.name}", verdict.get(one.tone, BAD), one.sentence, one.mend) for one in found
     ]
-    return [Finding("redis", OK, f"answers at {where}"), *lines]
+    return [Finding("redis", OK, f"answers at {without_secrets(url)}"), *lines]
