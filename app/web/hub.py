@@ -8,6 +8,7 @@ A tab that is slow misses versions and never queues them. Without tabs nothing i
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ PAUSE = 0.05  # seconds between two readings of events, of which each takes some
 LARGE = 48_000  # characters of a feed in one message
 
 T = TypeVar("T")
+
+log = logging.getLogger("ffgrid.live")
 
 
 class Unknown(LookupError):
@@ -218,12 +221,13 @@ class Hub:
         results = await asyncio.gather(*(part.refresh() for part in due), return_exceptions=True)
         failed = [one for one in results if isinstance(one, BaseException)]
         for error in failed:
-            if not isinstance(error, AWAY):
-                raise error
+            if not isinstance(error, AWAY):  # one topic that is broken takes no other with it
+                log.error("a topic cannot be shown", exc_info=error)
         if not failed:
             self.shown = read_to
-        if bool(failed) != self.is_away or True in results:
-            self.is_away = bool(failed)
+        is_away = any(isinstance(error, AWAY) for error in failed)
+        if is_away != self.is_away or True in results:
+            self.is_away = is_away
             self._wake()
 
     async def _read(self) -> None:

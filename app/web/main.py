@@ -27,14 +27,18 @@ from app.web import (
     about,
     api,
     bulk,
+    bulkpage,
     dashboard,
     diary,
+    exports,
     fallbacks,
+    joblist,
     jobpage,
     lists,
     live,
     login,
     logpage,
+    metrics,
     openapi,
     pages,
     people,
@@ -55,7 +59,7 @@ from app.web.leaving import Leaving, until_leaving
 from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
-from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
+from app.wire.messages import FALLBACKS, FLEET, JOBS, SCALING, SUMMARY, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -69,6 +73,8 @@ API = [
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
     *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
+    Route(SUMMARY, metrics.summary, methods=["GET"]),
+    Route(SCALING, metrics.scaling, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
     Route(WORKERS, workforce.workers, methods=["GET"]),
@@ -81,8 +87,11 @@ API = [
 # one of each thing; and what makes it of the application's state and the thing).
 PAGES: tuple[Any, ...] = (
     about,
+    bulkpage,
     dashboard,
     diary,
+    exports,
+    joblist,
     jobpage,
     live,
     login,
@@ -110,19 +119,21 @@ def create_app(
     proxies: Iterable[str] = (),
     address: str = "",
     root: str = "",
+    metrics_token: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    `hosts`, `proxies` and `root` (path) are as in the settings. While the dashboard has no user, it prints the link
-    that makes the first one, if it is told its own address.
+    `hosts`, `proxies`, `root` (path) and `metrics_token` are as in the settings. While the dashboard has no user, it
+    prints the link that makes the first one, if it is told its own address.
     """
     pages.mount(root)
-    around = [Middleware(Observed), *([Middleware(Below, root)] if root else [])]
+    around = [*([Middleware(Below, root)] if root else []), Middleware(Observed)]
     store = Store(redis_url, replicas=replicas)
     life = _lifespan(redis_url, address + root)
     app = Starlette(routes=_routes(), lifespan=life, exception_handlers=ERRORS, middleware=around)
     app.router.redirect_slashes = False
     app.state.reception = Reception(hosts, proxies)
+    app.state.scraped = metrics.Scraped(store.survey, metrics_token)
     _equip(app.state, store, master)
     return app
 
@@ -178,6 +189,7 @@ def _routes() -> list[BaseRoute]:
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/healthz", livez),
+        Route("/metrics", metrics.metrics),
         openapi.endpoint(API),
     ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))

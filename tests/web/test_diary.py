@@ -73,3 +73,36 @@ async def test_what_is_wrong_with_redis_stands_there_with_what_mends_it(site: Vi
 
     assert "CONFIG SET maxmemory-policy noeviction" in page.words
     assert "to mend" in page.words
+
+
+async def test_what_an_admin_changes_stands_there_with_his_name(site: Visitor) -> None:
+    await site.post("/users", "admin", name="ada", role="viewer", password="a long password")
+    await site.post("/users/ada/role", "admin", role="operator")
+    await site.post("/users/ada/password", "admin", password="another password")
+    await site.post("/users/ada/remove", "admin")
+    await site.post("/keys", "admin", name="k1", role="client", networks="")
+    await site.post("/keys/k1/rotate", "admin")
+    await site.post("/keys/k1/revoke", "admin")
+    await site.post("/keys/nobody/revoke", "admin")
+
+    assert await site.deeds() == [
+        ("user admin", "revoked key", "k1"),
+        ("user admin", "rotated key", "k1"),
+        ("user admin", "added client key", "k1"),
+        ("user admin", "removed user", "ada"),
+        ("user admin", "set the password of", "ada"),
+        ("user admin", "set the role operator of", "ada"),
+        ("user admin", "added the viewer", "ada"),
+    ]
+
+
+async def test_who_signs_in_stands_there_and_who_fails_to_does_not(site: Visitor) -> None:
+    await site.post("/users", "admin", name="ada", role="viewer", password="a long password")
+
+    wrong = await site.post("/login", "nobody", name="ada", password="a wrong password")
+    right = await site.post("/login", "nobody", name="ada", password="a long password")
+
+    assert (wrong.status, right.status) == (403, 303)
+    assert [deed for deed in await site.deeds() if "signed" in deed[1]] == [
+        ("user ada", "signed in from", "127.0.0.1")
+    ]

@@ -60,7 +60,7 @@ class Visitor:
         """A page; `tag` is what it was like when it was asked for last."""
         return await self.ask("GET", path, role, more=[("hx-ptag", tag)] if tag else [])
 
-    async def post(self, path: str, role: str = "operator", htmx: bool = False, **fields: str) -> Answer:
+    async def post(self, path: str, role: str = "operator", /, htmx: bool = False, **fields: str) -> Answer:
         """A form, as a browser sends it."""
         return await self.ask("POST", path, role, urlencode(fields).encode(), [("hx-request", "true")] * htmx)
 
@@ -78,6 +78,7 @@ class Visitor:
         headers += [("content-length", str(len(body))), *more]
         scope = {
             "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "method": method,
             "path": path,
             "raw_path": path.encode(),
