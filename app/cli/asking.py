@@ -177,6 +177,13 @@ ASKING = (
     ),
     Command("workers", "list the workers", "app.cli.fleet:workers", CLIENT, "ffgrid workers --json"),
     Command(
+        "queues",
+        "what waits and runs, by what it needs and how urgent it is",
+        "app.cli.fleet:queues",
+        CLIENT,
+        "ffgrid queues --json",
+    ),
+    Command(
         "drain",
         "let a worker finish what it has and end",
         "app.cli.fleet:drain",

@@ -1,4 +1,4 @@
-"""`ffgrid workers`, `drain`, `pause-worker` and `resume-worker`."""
+"""`ffgrid workers`, `queues`, `drain`, `pause-worker` and `resume-worker`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from app.cli.progressbar import age
 from app.cli.table import table
 from app.cli.terminal import printable, put, say
 from app.settings import Settings
-from app.wire.messages import WORKERS
+from app.wire.messages import LANES, QUEUES, WORKERS
 from app.wire.signing import ID_LENGTHS, is_word
 
+QUEUE_HEADS = ("NEEDS", *(lane.upper() for lane in LANES), "RUNNING", "OLDEST", "WORKERS")
 HEADS = ("NAME", "STATE", "BUSY/SLOTS", "ROOTS", "FFMPEG", "SANDBOX", "VERSION", "LAST HEARD")
 
 
@@ -28,6 +29,23 @@ def workers(arguments: Namespace) -> int:
         put(table(HEADS, [_row(worker) for worker in answer["workers"]]))
     else:
         say("no worker has been seen for a day: start one with `ffgrid worker`")
+    return 0
+
+
+def queues(arguments: Namespace) -> int:
+    """Lists the queues that hold something, or that were used; says why nobody serves one."""
+    answer = _client(arguments).get(QUEUES)
+    if arguments.json:
+        print(json.dumps(answer))
+        return 0
+    held = [one for one in answer["queues"] if one["queued"] or one["running"]]
+    if held:
+        put(table(QUEUE_HEADS, [_queue_row(one) for one in held]))
+    else:
+        say("nothing waits and nothing runs")
+    for one in held:
+        if one["queued"] and one["why"]:
+            say(f"{_needs(one)}: {one['why']}")
     return 0
 
 
@@ -54,6 +72,23 @@ def _tell(arguments: Namespace, what: str, meaning: str) -> int:
     answer = _client(arguments).post(f"{WORKERS}/{arguments.worker}/{what}")
     print(json.dumps(answer) if arguments.json else f"{answer['id']} is {answer['state']}: {meaning}")
     return 0
+
+
+def _queue_row(one: dict[str, Any]) -> tuple[str, ...]:
+    cells = (
+        _needs(one),
+        *(str(one["lanes"][lane]["queued"]) for lane in LANES),
+        str(one["running"]),
+        "-" if one["oldest"] is None else age(one["oldest"]),
+        ",".join(one["workers"]) or "nobody",
+    )
+    return tuple(map(printable, cells))
+
+
+def _needs(one: dict[str, Any]) -> str:
+    """What the jobs of a queue need."""
+    labels = [f"{name}={value}" for name, value in one["labels"].items()]
+    return " ".join([one["binary"], *one["roots"], *one["encoders"], *labels])
 
 
 def _row(worker: dict[str, Any]) -> tuple[str, ...]:

@@ -13,8 +13,7 @@ from app.cli import filters
 from app.cli.client import Client, Patience
 from app.cli.errors import FAILED, TRY_AGAIN, UNREACHABLE, USAGE, Failure
 from app.cli.jobs import client_of, listed, resolve, warn
-from app.cli.questions import agreed
-from app.cli.terminal import CLEAR, columns, is_live, put, say
+from app.cli.terminal import CLEAR, agreed, columns, is_live, put, say
 from app.wire.messages import BULK, job_path
 
 LOOK_SECONDS = 0.3

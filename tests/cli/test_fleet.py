@@ -85,3 +85,41 @@ def test_a_drain_can_be_taken_back(own_farm: Farm) -> None:
 
     assert resumed.stdout == "w1 is online: it takes jobs\n"
     assert own_farm.workers[0].is_alive
+
+
+def test_queues_say_what_waits_and_why_nobody_takes_it(farm: Farm) -> None:
+    empty = farm.ffgrid("queues")
+    words = ["submit", "--lane", "low", "--label", "gpu=none", "--", "ffprobe", "-v", "error", "x.mkv"]
+    job_id = farm.ffgrid(*words).stdout.strip()
+    shown = farm.ffgrid("queues")
+    (held,) = [one for one in farm.json("queues")["queues"] if one["queued"]]
+    farm.ffgrid("cancel", job_id)
+
+    assert (empty.returncode, empty.stdout, empty.stderr) == (
+        0,
+        "",
+        "ffgrid: nothing waits and nothing runs\n",
+    )
+    assert shown.stdout.splitlines()[0].split() == [
+        "NEEDS",
+        "LIVE",
+        "HIGH",
+        "NORMAL",
+        "LOW",
+        "RUNNING",
+        "OLDEST",
+        "WORKERS",
+    ]
+    assert shown.stdout.splitlines()[1].split()[:8] == [
+        "ffprobe",
+        ROOT_NAME,
+        "gpu=none",
+        "0",
+        "0",
+        "0",
+        "1",
+        "0",
+    ]
+    assert shown.stderr == f"ffgrid: ffprobe {ROOT_NAME} gpu=none: no live worker has the label gpu=none\n"
+    assert held["lanes"]["low"] == {"queued": 1, "running": 0}
+    assert (held["workers"], held["labels"]) == ([], {"gpu": "none"})
