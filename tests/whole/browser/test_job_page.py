@@ -146,7 +146,15 @@ def test_a_running_job_is_cancelled_by_keyboard_and_runs_again(farm: Farm, tabs:
 def test_a_command_is_submitted_once_and_its_files_are_looked_at(farm: Farm, tabs: Tabs):
     farm.media("look.mkv", 2)
     page = tabs.open("/submit", "operator")
-    page.wait_for_timeout(8000); print("STATE", page.locator(".link").inner_html(), page.locator("#live").evaluate("e=>e.outerHTML"), page.evaluate("JSON.stringify(performance.getEntriesByType('resource').map(e=>[e.name.slice(-80),e.responseStatus,e.duration]))"))
+    page.wait_for_timeout(8000)
+    print(
+        "STATE",
+        page.locator(".link").inner_html(),
+        page.locator("#live").evaluate("e=>e.outerHTML"),
+        page.evaluate(
+            "JSON.stringify(performance.getEntriesByType('resource').map(e=>[e.name.slice(-80),e.responseStatus,e.duration]))"
+        ),
+    )
     is_current(page)
     command = page.get_by_label("Command")
     command.fill("ffmpeg -y -i '")
