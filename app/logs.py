@@ -42,7 +42,7 @@ def setup(form: str, level: str) -> None:
     handler.setFormatter(text if for_people else Json())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Nothing of ours says these, and finding them out takes as long as all the rest of a line.
-    logging._srcfile = None  # type: ignore[attr-defined]  # as logging's own documentation recommends
+    logging._srcfile = None  # as logging's own documentation recommends
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
