@@ -1,4 +1,4 @@
-"""`ffgrid workers` and `drain`."""
+"""`ffgrid workers`, `drain`, `pause-worker` and `resume-worker`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,27 @@ def workers(arguments: Namespace) -> int:
 
 
 def drain(arguments: Namespace) -> int:
-    """Lets a worker finish what it has and end."""
+    """Lets a worker finish what it has and end; or takes that back."""
+    if arguments.resume:
+        return resume(arguments)
+    return _tell(arguments, "drain", "it takes nothing new and ends when its jobs have ended")
+
+
+def pause(arguments: Namespace) -> int:
+    """Lets a worker finish what it has and wait."""
+    return _tell(arguments, "pause", f"it takes nothing new until: ffgrid resume-worker {arguments.worker}")
+
+
+def resume(arguments: Namespace) -> int:
+    """Lets a worker take jobs again."""
+    return _tell(arguments, "resume", "it takes jobs")
+
+
+def _tell(arguments: Namespace, what: str, meaning: str) -> int:
     if not is_word(arguments.worker, ID_LENGTHS):
         raise Failure(f"there is no worker {arguments.worker!r}", NOT_FOUND)
-    answer = _client(arguments).post(f"{WORKERS}/{arguments.worker}/drain")
-    if arguments.json:
-        print(json.dumps(answer))
-    else:
-        print(f"{answer['id']} is {answer['state']}: it takes nothing new and ends when its jobs have ended")
+    answer = _client(arguments).post(f"{WORKERS}/{arguments.worker}/{what}")
+    print(json.dumps(answer) if arguments.json else f"{answer['id']} is {answer['state']}: {meaning}")
     return 0
 
 
