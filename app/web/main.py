@@ -193,7 +193,7 @@ def _routes() -> list[BaseRoute]:
         Route("/metrics", metrics.metrics),
         openapi.endpoint(API),
     ]
-    static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
+    static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")), middleware=[pages.SMALL])
     return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 
