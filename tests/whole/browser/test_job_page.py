@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from playwright.sync_api import Locator, Page, expect
@@ -146,15 +147,6 @@ def test_a_running_job_is_cancelled_by_keyboard_and_runs_again(farm: Farm, tabs:
 def test_a_command_is_submitted_once_and_its_files_are_looked_at(farm: Farm, tabs: Tabs):
     farm.media("look.mkv", 2)
     page = tabs.open("/submit", "operator")
-    page.wait_for_timeout(8000)
-    print(
-        "STATE",
-        page.locator(".link").inner_html(),
-        page.locator("#live").evaluate("e=>e.outerHTML"),
-        page.evaluate(
-            "JSON.stringify(performance.getEntriesByType('resource').map(e=>[e.name.slice(-80),e.responseStatus,e.duration]))"
-        ),
-    )
     is_current(page)
     command = page.get_by_label("Command")
     command.fill("ffmpeg -y -i '")
@@ -202,3 +194,12 @@ def test_a_form_that_is_wrong_comes_back_without_a_script(farm: Farm, tabs: Tabs
     page.get_by_text("Cancel", exact=True).click()
     page.get_by_role("button", name="Yes, cancel this job").click()
     expect(page.locator("#job-head")).to_contain_text("cancelled by user otto")
+
+
+def test_a_page_streams_though_an_extension_comes_late(tabs: Tabs):
+    context = tabs.visitor("viewer")
+    context.route("**/hx-sse-*", lambda route: (time.sleep(0.5), route.continue_()))
+    page = context.new_page()
+    page.goto(tabs.url)
+
+    is_current(page)
