@@ -48,7 +48,7 @@ class Store:
         self.events = Events(self.redis, self.blocking, self.keys)
         self.history = History(self.redis, self.keys, self.workers)
         self.reaper = Reaper(self.keys, self.scripts, self.history)
-        self.queues = Queues(self.redis, self.keys)
+        self.queues = Queues(self.redis, self.keys, self.scripts)
         self.survey = Survey(self.redis, self.keys, self.queues, self.workers, self.history)
         self.server = Server(self.redis)
         self.listing = Listing(self.redis, self.keys, self.scripts)

@@ -134,7 +134,14 @@ async def joblist(request: Request) -> Response:
     """The page. What its filter does not understand is said where the list would be."""
     asked = asked_for(request)
     shown = await live.show(request, "jobs", "counts", "operations")
-    context = {"user": door.user(request), "live": shown, "asked": asked, "lanes": LANES, "sizes": SIZES}
+    context = {
+        "user": door.user(request),
+        "live": shown,
+        "asked": asked,
+        "said": {name: asked.get(name, "") for name in WORDS},
+        "lanes": LANES,
+        "sizes": SIZES,
+    }
     size = _size(request)
     try:
         which, page, now = await _page(request, int(size))
@@ -166,8 +173,8 @@ def asked_for(request: Request) -> dict[str, str]:
 
 async def parsed(request: Request) -> Filter:
     """The filter that the query says. Raises Problem 422."""
-    labels = request.query_params.getlist("label")
-    return filters.parse(asked_for(request), labels, await lists_of(request).now())
+    asked = asked_for(request)
+    return filters.parse(asked, [asked.get("label", "")], await lists_of(request).now())
 
 
 def at(path: str, asked: Mapping[str, str], **more: str) -> str:
@@ -239,7 +246,7 @@ def _answer(
 ) -> Response:
     response = pages.page("jobs.html", status, size=size, **context, **listed)
     if pages.is_htmx(request):
-        response.headers["HX-Push-Url"] = at("/jobs", asked_for(request), n=size)
+        response.headers["HX-Push-Url"] = pages.below(at("/jobs", asked_for(request), n=size))
     return response
 
 

@@ -78,6 +78,7 @@ class Visitor:
         headers += [("content-length", str(len(body))), *more]
         scope = {
             "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "method": method,
             "path": path,
             "raw_path": path.encode(),

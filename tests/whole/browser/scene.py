@@ -43,6 +43,7 @@ class Scene:
             "worker_id": ["w1", "attic"],
             "name": ["vera"],
             "what": ["50"],
+            "operation_id": ["0" * 26],
             "link": [self.link],
         }
 
