@@ -91,11 +91,10 @@ class Jobs:
     async def prospects(self, job: Job) -> tuple[list[str], str]:
         """The live workers that can take this queued job; and why there is none, in words, or ""."""
         stored = await self._redis.hget(self._keys.classes, job.cls)
-        needs = json.loads(stored) if stored else None
-        live = await self._workers.live() if needs else []
+        if stored is None:
+            return [], ""
+        needs, live = json.loads(stored), await self._workers.live()
         able = [worker.id for worker in live if not missing(needs, worker.about)]
-        if able or not needs:
-            return able, ""
         return able, why_nobody(needs, [(worker.id, worker.about) for worker in live])
 
     async def get(self, job_id: str) -> Job:

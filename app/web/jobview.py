@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from signal import Signals
 from typing import Any
@@ -14,6 +14,8 @@ from app.web import shell, words
 from app.web.present import BADGES, Badge, Moment, badge, moment, reported
 from app.web.words import NOTHING, visible
 from app.wire.messages import CAUSES
+
+NAMED = 5  # workers that are named, at most
 
 # What a button does to a job in each state; see `actions`.
 CANCEL, PAUSE, RESUME, RETRY = "cancel", "pause", "resume", "retry"
@@ -87,8 +89,8 @@ class Lines:
     view: tuple[Fact, ...]
 
 
-def head(job: Job, again: str, place: Position | None, nobody: str) -> Head:
-    """`again` is the job that has run this one's command again; `nobody` why no worker can take it, or ""."""
+def head(job: Job, again: str, place: Position | None, able: Sequence[str] = (), nobody: str = "") -> Head:
+    """`again` is the job that has run this one's command again; `able` who can take it, or `nobody` why none can."""
     shown = badge(job)
     return Head(
         id=job.id,
@@ -98,7 +100,7 @@ def head(job: Job, again: str, place: Position | None, nobody: str) -> Head:
         tone="bad" if (nobody and job.state == "queued") or job.state in ("failed", "dead") else "wait",
         retry_of=str(job.spec.get("retry_of") or ""),
         again=again,
-        facts=_facts(job),
+        facts=_facts(job, able),
         can=actions(job),
     )
 
@@ -171,26 +173,37 @@ def progress(job: Job, told: float | None, now: float) -> Progress | None:
 
 def history(job: Job, now: float) -> tuple[Step, ...]:
     """What has happened to it, the first first."""
-    steps = [_step("queued", f"submitted by {job.owner}", job.created, now)]
-    lost = (job.attempts[0]["number"] - 1) if job.attempts else 0
-    if lost > 0:
-        steps.append(_step("queued", f"{words.number(lost)} attempts before, not kept", job.created, now))
-    steps += [_attempt(one, now) for one in job.attempts]
-    last = job.attempts[-1]["number"] if job.attempts else 0
+    return (*_beginning(job, now), *(_attempt(one, now) for one in job.attempts), *_present(job, now))
+
+
+def _beginning(job: Job, now: float) -> list[Step]:
+    first = job.attempts[0]["number"] if job.attempts else job.attempt
+    started = (job.attempts[0]["started"] if job.attempts else job.started) if first == 1 else None
+    waited = "" if started is None else f"waited {words.duration(started - job.created)}"
+    steps = [_step("queued", f"submitted by {job.owner}", job.created, now, took=waited)]
+    if job.attempts and first > 1:
+        steps.append(
+            _step("queued", f"{words.number(first - 1)} attempts before, not kept", job.created, now)
+        )
+    return steps
+
+
+def _present(job: Job, now: float) -> list[Step]:
+    """What it does now, or how it ended if no attempt did."""
     if job.state in lifecycle.HELD and job.started is not None:
         took = words.duration(now - job.started)
-        steps.append(
+        return [
             _step("running", f"attempt {job.attempt}", job.started, now, worker=job.worker or "", took=took)
-        )
-    elif job.state == lifecycle.WAITING and job.due is not None:
-        steps.append(
-            _step("waiting", f"attempt {job.attempt + 1} is due {words.after(job.due - now)}", now, now)
-        )
-    elif (
-        job.ended and job.finished is not None and (not last or job.attempts[-1]["ended"] < job.finished - 1)
+        ]
+    if job.state == lifecycle.WAITING and job.due is not None:
+        return [_step("waiting", f"attempt {job.attempt + 1} is due {words.after(job.due - now)}", now, now)]
+    if (
+        not job.ended
+        or job.finished is None
+        or (job.attempts and job.attempts[-1]["ended"] >= job.finished - 1)
     ):
-        steps.append(_step(job.state, job.state, job.finished, now, reason=job.reason))
-    return tuple(steps)
+        return []
+    return [_step(job.state, job.state, job.finished, now, reason=job.reason)]
 
 
 def lines(spec: Mapping[str, Any], folded: str) -> Lines:
@@ -211,18 +224,24 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _facts(job: Job) -> tuple[Fact, ...]:
+def _facts(job: Job, able: Sequence[str]) -> tuple[Fact, ...]:
     held = job.state not in (lifecycle.QUEUED, lifecycle.WAITING)
     labels = ", ".join(f"{name}={value}" for name, value in job.spec.get("labels", {}).items())
     known = (
         ("lane", job.lane),
         ("worker", (job.worker or "") if held else ""),
+        ("can be run by", _some(able)),
         ("labels", labels),
         ("owner", job.owner),
         ("exit", "" if job.exit is None else str(job.exit)),
         ("signal", "" if job.signal is None else signal_name(job.signal)),
     )
     return tuple(Fact(name, visible(value)) for name, value in known if value)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {words.number(len(names) - NAMED)} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _losses(job: Job) -> str:
