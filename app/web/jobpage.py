@@ -17,7 +17,7 @@ from app.state.events import Event
 from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs, command_line
 from app.state.output import Output
-from app.web import door, jobview, live, logs, media, pages, preparing, probing, steering, views
+from app.web import attempts, door, jobview, live, logs, media, pages, preparing, probing, steering, views
 from app.web.acting import acted, record
 from app.web.api import answer, jobs
 from app.web.forms import form
@@ -35,7 +35,7 @@ class Seen:
 
     head: jobview.Head
     progress: jobview.Progress | None
-    history: tuple[jobview.Step, ...]
+    history: tuple[attempts.Step, ...]
     media: media.View
 
 
@@ -73,7 +73,7 @@ class JobTopic(Topic):
         return Seen(
             jobview.head(job, again, place, *(prospects or ([], ""))),
             jobview.progress(job, self._told, now),
-            jobview.history(job, now),
+            attempts.history(job, now),
             media.view(job, looks),
         )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from signal import Signals
 from typing import Any
 
 from app.state import lifecycle
 from app.state.job import Job
 from app.state.position import Position
 from app.web import shell, words
-from app.web.present import BADGES, Badge, Moment, badge, moment, reported
+from app.web.attempts import signal_name
+from app.web.present import Badge, Moment, badge, moment, reported
 from app.web.words import NOTHING, visible
 from app.wire.messages import CAUSES
 
@@ -19,17 +19,6 @@ NAMED = 5  # workers that are named, at most
 
 # What a button does to a job in each state; see `actions`.
 CANCEL, PAUSE, RESUME, RETRY = "cancel", "pause", "resume", "retry"
-
-_EVENTS = {
-    "succeed": "done",
-    "fail": "failed",
-    "defer": "failed",
-    "lose": "failed",
-    "release": "cancelled",
-    "bury": "dead",
-    "cancel": "cancelled",
-}
-_LABELS = {"defer": "failed, tried again", "lose": "worker lost", "release": "handed back"}
 
 
 @dataclass(frozen=True)
@@ -64,19 +53,6 @@ class Progress:
     moving: bool
     facts: tuple[Fact, ...]
     told: Moment | None
-
-
-@dataclass(frozen=True)
-class Step:
-    """A line of the job's history."""
-
-    badge: Badge
-    label: str
-    at: Moment
-    worker: str
-    took: str
-    ended: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -171,41 +147,6 @@ def progress(job: Job, told: float | None, now: float) -> Progress | None:
     )
 
 
-def history(job: Job, now: float) -> tuple[Step, ...]:
-    """What has happened to it, the first first."""
-    return (*_beginning(job, now), *(_attempt(one, now) for one in job.attempts), *_present(job, now))
-
-
-def _beginning(job: Job, now: float) -> list[Step]:
-    first = job.attempts[0]["number"] if job.attempts else job.attempt
-    started = (job.attempts[0]["started"] if job.attempts else job.started) if first == 1 else None
-    waited = "" if started is None else f"waited {words.duration(started - job.created)}"
-    steps = [_step("queued", f"submitted by {job.owner}", job.created, now, took=waited)]
-    if job.attempts and first > 1:
-        steps.append(
-            _step("queued", f"{words.number(first - 1)} attempts before, not kept", job.created, now)
-        )
-    return steps
-
-
-def _present(job: Job, now: float) -> list[Step]:
-    """What it does now, or how it ended if no attempt did."""
-    if job.state in lifecycle.HELD and job.started is not None:
-        took = words.duration(now - job.started)
-        return [
-            _step("running", f"attempt {job.attempt}", job.started, now, worker=job.worker or "", took=took)
-        ]
-    if job.state == lifecycle.WAITING and job.due is not None:
-        return [_step("waiting", f"attempt {job.attempt + 1} is due {words.after(job.due - now)}", now, now)]
-    if (
-        not job.ended
-        or job.finished is None
-        or (job.attempts and job.attempts[-1]["ended"] >= job.finished - 1)
-    ):
-        return []
-    return [_step(job.state, job.state, job.finished, now, reason=job.reason)]
-
-
 def lines(spec: Mapping[str, Any], folded: str) -> Lines:
     """The job's command; `folded` is it with the names of roots."""
     return Lines(
@@ -214,14 +155,6 @@ def lines(spec: Mapping[str, Any], folded: str) -> Lines:
         submit=shell.submit_line(spec),
         view=tuple(Fact(name, visible(path)) for name, path in shell.view_of(spec).items()),
     )
-
-
-def signal_name(number: int) -> str:
-    """SIGKILL for 9."""
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _facts(job: Job, able: Sequence[str]) -> tuple[Fact, ...]:
@@ -271,47 +204,3 @@ def _of(done: float | None, whole: float | None) -> str:
     if done is None:
         return ""
     return f"{words.clock(done)} of {words.clock(whole)}" if whole else words.clock(done)
-
-
-def _attempt(one: Mapping[str, Any], now: float) -> Step:
-    event = one["event"]
-    label = f"attempt {one['number']}: {_LABELS.get(event, _EVENTS.get(event, event))}"
-    return _step(
-        _EVENTS.get(event, "failed"),
-        label,
-        one["started"],
-        now,
-        worker=one["worker"] or "",
-        took=words.duration(one["ended"] - one["started"]),
-        ended=_ending(one),
-        reason=one["reason"],
-    )
-
-
-def _ending(one: Mapping[str, Any]) -> str:
-    status = f"exit {one['exit']}" if one["exit"] is not None else ""
-    status = signal_name(one["signal"]) if one["signal"] else status
-    cause = one["cause"] if one["cause"] not in ("exit", "signal") else ""
-    return ", ".join(part for part in (status, cause) if part)
-
-
-def _step(
-    state: str,
-    label: str,
-    at: float,
-    now: float,
-    *,
-    worker: str = "",
-    took: str = "",
-    ended: str = "",
-    reason: str = "",
-) -> Step:
-    return Step(
-        badge=BADGES[state],
-        label=visible(label),
-        at=moment(at, now),
-        worker=visible(worker),
-        took=took,
-        ended=visible(ended),
-        reason=visible(words.shortened(reason, 1000)),
-    )

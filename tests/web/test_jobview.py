@@ -9,8 +9,8 @@ import pytest
 
 from app.state.job import Job
 from app.state.position import Position
-from app.web import jobview
-from app.web.jobview import actions, head, history, outputs, progress, why
+from app.web.attempts import history, signal_name
+from app.web.jobview import actions, head, outputs, progress, why
 
 SPEC: dict[str, Any] = {
     "binary": "ffmpeg",
@@ -111,7 +111,7 @@ def test_a_signal_has_its_name_and_attempts_that_are_not_kept_are_counted():
         "attempt 24: failed",
     ]
     assert steps[-1].ended == "SIGKILL, oom"
-    assert jobview.signal_name(99) == "signal 99"
+    assert signal_name(99) == "signal 99"
 
 
 def test_a_job_that_waits_to_be_tried_again_says_when():
