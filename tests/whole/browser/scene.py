@@ -37,14 +37,9 @@ class Scene:
     @property
     def places(self) -> dict[str, list[str]]:
         """What may stand in the paths of pages."""
-        jobs = list(self.jobs.values())
-        return {
-            "job_id": jobs,
-            "worker_id": ["w1", "attic"],
-            "name": ["vera"],
-            "what": ["50"],
-            "link": [self.link],
-        }
+        jobs = [self.jobs[state] for state in ("hostile", "hostile done", "running", "queued")]
+        users = {"name": ["vera"], "link": [self.link]}
+        return {"job_id": jobs, "hostile": jobs[:1], "worker_id": ["attic", "w1"], "what": ["50"], **users}
 
 
 def fill(farm: Farm) -> Scene:
