@@ -36,9 +36,8 @@ async def work(settings: Settings, drain_seconds: float = DRAIN_SECONDS) -> None
     A Redis that is away is waited for. Raises CannotWork, BadKey, NoFFmpeg, NoSandbox, Unusable, Replaced.
     """
     key = read_key(settings)
-    machine = await inspect(
-        settings.ffmpeg, settings.ffprobe, settings.roots, settings.slots, settings.labels
-    )
+    labels = {**settings.labels, "worker": settings.worker_id}  # a job can ask for this very worker
+    machine = await inspect(settings.ffmpeg, settings.ffprobe, settings.roots, settings.slots, labels)
     places = Places(machine, settings.sandbox)
     if places.mode == "rewrite" and settings.sandbox == "auto":
         log.warning("jobs run without a namespace, their paths rewritten: %s", places.why)

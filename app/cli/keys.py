@@ -27,7 +27,9 @@ def add(arguments: Namespace) -> int:
     settings = _settings(arguments)
     master = Master.load(settings.master_file, create=True)
     client = _with_clients(
-        settings, lambda clients: clients.add(arguments.name, arguments.role, tuple(arguments.cidr))
+        settings,
+        lambda clients: clients.add(arguments.name, arguments.role, tuple(arguments.cidr)),
+        (f"added {arguments.role} key", arguments.name),
     )
     return _hand_over(client, master, arguments.out)
 
@@ -37,13 +39,18 @@ def rotate(arguments: Namespace) -> int:
     settings = _settings(arguments)
     master = Master.load(settings.master_file)
     return _hand_over(
-        _with_clients(settings, lambda clients: clients.rotate(arguments.name)), master, arguments.out
+        _with_clients(
+            settings, lambda clients: clients.rotate(arguments.name), ("rotated key", arguments.name)
+        ),
+        master,
+        arguments.out,
     )
 
 
 def revoke(arguments: Namespace) -> int:
     """Makes a key useless."""
-    _with_clients(_settings(arguments), lambda clients: clients.revoke(arguments.name))
+    deed = ("revoked key", arguments.name)
+    _with_clients(_settings(arguments), lambda clients: clients.revoke(arguments.name), deed)
     print(f"{arguments.name} is revoked: nobody can use it any more")
     return 0
 
@@ -86,11 +93,18 @@ def _hand_over(client: Client, master: Master, out: str | None) -> int:
     return 0
 
 
-def _with_clients(settings: Settings, act: Callable[[Clients], Awaitable[T]]) -> T:
+def _with_clients(
+    settings: Settings, act: Callable[[Clients], Awaitable[T]], deed: tuple[str, str] | None = None
+) -> T:
+    """What `act` gives. The record of who did what gets the deed."""
+
     async def run() -> T:
         store = Store(settings.redis_url, replicas=settings.replicas)
         try:
-            return await act(store.clients)
+            done = await act(store.clients)
+            if deed:
+                await store.activity.add("command line", *deed)
+            return done
         finally:
             await store.close()
 

@@ -108,6 +108,39 @@ SERVING = (
         ),
     ),
     Command(
+        "init",
+        "ask four things, test each, write the files, say what comes next",
+        "app.cli.init:run",
+        (
+            REDIS,
+            ROOTS,
+            argument("--listen", metavar="HOST:PORT", help="where the coordinator will listen"),
+            argument("--admin", metavar="NAME", help="the name of the first admin, and of his key"),
+            argument("--dir", metavar="DIR", help="where the files go (default: ~/.config/ffgrid)"),
+            argument("--yes", action="store_true", help="ask nothing: defaults for what no flag says"),
+            argument("--overwrite", action="store_true", help="with --yes: replace files that are there"),
+        ),
+        "ffgrid init\nffgrid init --yes --redis-url redis://tower:6379/0 --roots Movies=/media/movies "
+        "--listen 0.0.0.0:8000 --admin ada",
+    ),
+    Command(
+        "doctor",
+        "look at everything, and say what is wrong and what mends it",
+        "app.cli.doctor:run",
+        (
+            argument(
+                "--shim", metavar="DIR", help="where the launchers are (default: PATH and usual places)"
+            ),
+            JSON,
+            REDIS,
+            URL,
+            KEY,
+            ROOTS,
+            CONFIG,
+        ),
+        "ffgrid doctor\nffgrid doctor --shim /usr/local/lib/ffgrid --json",
+    ),
+    Command(
         "healthcheck",
         "end with 0 when the coordinator is ready, else with 1; needs no key",
         "app.cli.health:run",

@@ -33,7 +33,11 @@ def add(arguments: Namespace) -> int:
 
 def role(arguments: Namespace) -> int:
     """Gives a user another role."""
-    user = _with_users(arguments, lambda users: users.set_role(arguments.name, arguments.role))
+    user = _with_users(
+        arguments,
+        lambda users: users.set_role(arguments.name, arguments.role),
+        (f"set the role {arguments.role} of", arguments.name),
+    )
     print(f"{user.name} is {user.role} now")
     return 0
 
@@ -41,14 +45,18 @@ def role(arguments: Namespace) -> int:
 def password(arguments: Namespace) -> int:
     """Gives a user another password."""
     hashed = passwords.make(_password())
-    _with_users(arguments, lambda users: users.set_password(arguments.name, hashed))
+    _with_users(
+        arguments,
+        lambda users: users.set_password(arguments.name, hashed),
+        ("set the password of", arguments.name),
+    )
     print(f"{arguments.name} has another password, and is signed out everywhere")
     return 0
 
 
 def remove(arguments: Namespace) -> int:
     """Takes a user away."""
-    _with_users(arguments, lambda users: users.remove(arguments.name))
+    _with_users(arguments, lambda users: users.remove(arguments.name), ("removed user", arguments.name))
     print(f"{arguments.name} is removed")
     return 0
 
@@ -80,14 +88,20 @@ def _password() -> str:
     return given
 
 
-def _with_users(arguments: Namespace, act: Callable[[Users], Awaitable[T]]) -> T:
+def _with_users(
+    arguments: Namespace, act: Callable[[Users], Awaitable[T]], deed: tuple[str, str] | None = None
+) -> T:
+    """What `act` gives. The record of who did what gets the deed."""
     settings = Settings.load(os.environ, vars(arguments))
     master = Master.load(settings.master_file, create=True)
 
     async def run() -> T:
         store = Store(settings.redis_url, replicas=settings.replicas)
         try:
-            return await act(store.users(master))
+            done = await act(store.users(master))
+            if deed:
+                await store.activity.add("command line", *deed)
+            return done
         finally:
             await store.close()
 

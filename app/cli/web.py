@@ -27,7 +27,7 @@ def run(arguments: Namespace) -> int:
     try:
         if not arguments.embedded:
             asyncio.run(glance(settings.redis_url))
-            app = create_app(settings.redis_url, master, settings.replicas, *seen)
+            app = create_app(settings.redis_url, master, settings.replicas, *seen, settings.metrics_token)
             serve(app, arguments.host, arguments.port)
             return 0
         from app.state.embedded import FSYNC, Embedded
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
             print(
                 f"Its data: {settings.data_dir}, appendfsync {FSYNC}: see README.md, Durability", flush=True
             )
-            app = create_app(server.url, master, 0, *seen)
+            app = create_app(server.url, master, 0, *seen, settings.metrics_token)
             serve(app, arguments.host, arguments.port)
     except CannotListen as error:
         raise Failure(str(error)) from None

@@ -90,7 +90,7 @@ class History:
                 pipe.zcard(self._keys.state(state))
             pipe.hgetall(self._keys.totals)
             queued, waiting, *held, stored = await pipe.execute()
-        slots = sum(int(worker.about.get("slots", 0)) for worker in live if not worker.draining)
+        slots = sum(int(worker.about.get("slots", 0)) for worker in live if worker.takes)
         gauges = dict(zip(_GAUGES, (queued, waiting, sum(held), len(live), slots), strict=True))
         return {**gauges, **dict(sorted(Totals.parse(stored).counted.items()))}
 

@@ -33,8 +33,8 @@ class Keys:
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
-        """hash · + job id: state spec cls lane owner redo request attempt losses failures worker boot token msg paused
-        published (what was about to get its name) label:<name> try:<attempt> (how it ended, JSON) ... · 7 days"""
+        """hash · + job id: state spec cls lane owner redo request attempt losses failures worker boot token msg
+        paused published (what was about to get its name) label:<name> try:<attempt> (its end, JSON) ... · 7 days"""
         self.again_prefix = self.tag + ":again:"
         """string PX · + job id: the last job that has run its command again · 7 days"""
         self.media_prefix = self.tag + ":media:"

@@ -78,6 +78,7 @@ END = Row(10**15, "")  # newer than any job
 class Page:
     """Jobs, the newest first. `older` and `newer` are the cursors of what lies beyond, "" where nothing does.
 
+    `first` is the place of the newest, "" without any.
     `searched` is how far back was looked, in Unix ms, if the time was over before the page was full.
     """
 
@@ -85,6 +86,7 @@ class Page:
     older: str
     newer: str
     searched: int | None = None
+    first: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,9 @@ class Listing:
         searched = row(beyond).ms if beyond and len(found) < count else None
         jobs = [job for _, job in found]
         if after:
-            return Page(jobs[::-1], edge, beyond, searched)
-        return Page(jobs, beyond, edge if before else "", searched)
+            first = found[-1][0].cursor if found else ""
+            return Page(jobs[::-1], edge, beyond, searched, first)
+        return Page(jobs, beyond, edge if before else "", searched, edge if found else "")
 
     async def every(self, which: Filter) -> AsyncIterator[list[Job]]:
         """All of them, a handful at a time; however long that takes."""
@@ -210,7 +213,7 @@ class _Walk:
 
     async def step(self, count: int) -> list[Placed]:
         """At most `count` jobs of the next that are looked at."""
-        rows = await self.rows(STEP if self._which.text else count)
+        rows = await self.rows(count)
         jobs = await self._listing.read([one.id for one in rows])
         places = {one.id: one for one in rows}
         return [(places[job.id], job) for job in jobs if self._which.admits(job)]

@@ -59,6 +59,10 @@ class Work:
     ids: tuple[str, ...] = ()
     lane: str = ""
 
+    def concerns(self, job: Job) -> bool:
+        """Whether it concerns this job, which was named."""
+        return job.state in self.states and self.which.owner in ("", job.owner)
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -171,7 +175,7 @@ class Operations:
         number, _, cursor = (operation.place or "0 ").partition(" ")
         if work.ids:
             ids = work.ids[int(number) : int(number) + CHUNK]
-            jobs = [job for job in await self._listing.read(list(ids)) if _is_concerned(job, work)]
+            jobs = [job for job in await self._listing.read(list(ids)) if work.concerns(job)]
             behind = int(number) + CHUNK
             return jobs, len(ids) - len(jobs), f"{behind} " if behind < len(work.ids) else ""
         which = replace(work.which, state=work.states[int(number)])
@@ -198,10 +202,6 @@ class Operations:
         names = [self._keys.operation(operation_id)]
         answer = await self._scripts.run("account", names, [operation_id, *arguments, KEPT_MS])
         return answer.decode() if answer else ""
-
-
-def _is_concerned(job: Job, work: Work) -> bool:
-    return job.state in work.states and work.which.owner in ("", job.owner)
 
 
 def _operation(operation_id: str, stored: Mapping[bytes, bytes]) -> Operation:

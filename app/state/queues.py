@@ -1,4 +1,4 @@
-"""What waits, and for whom: one look at all queues, in a few round trips however many there are."""
+"""What waits, and for whom: one look at all queues, in three round trips however many there are."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from app.state.connect import Connection
-from app.state.keys import GROUP, Keys
+from app.state.keys import Keys
 from app.state.requirements import Requirement
+from app.state.scripting import Scripts
 from app.wire.messages import LANES
 
 HOUR_MS = 3_600_000
 ENDINGS = ("done", "failed", "dead")
-Place = tuple[str, str]  # class, lane
-Group = tuple[int, str]  # how many entries somebody has, and the last one that was given out
-NONE: Group = (0, "0-0")
 RETRIES = 20  # jobs that wait for another try, of which one is told
 
 
@@ -76,18 +72,28 @@ class Glance:
 class Queues:
     """The queues of one namespace."""
 
-    def __init__(self, redis: Connection, keys: Keys) -> None:
+    def __init__(self, redis: Connection, keys: Keys, scripts: Scripts) -> None:
         self._redis = redis
         self._keys = keys
+        self._scripts = scripts
+        self._needs: dict[bytes, Requirement] = {}  # those that are known: what a class needs never changes
 
     async def look(self) -> Glance:
         """What there is now. A stream that somebody has deleted counts as empty."""
-        (seconds, microseconds), classes, used, retrying, retries, dead = await self._heads()
+        streams = await self._scripts.run("depths", [self._keys.classes])
+        (seconds, microseconds), names, used, retrying, retries, dead = await self._heads()
         now = seconds * 1000 + microseconds / 1000
-        needs = {cls.decode(): json.loads(text) for cls, text in classes.items()}
-        lanes = await self._lanes(list(needs), now)
-        last = {cls.decode(): (now - at) / 1000 for cls, at in used}
-        queues = [Queue(cls, needs[cls], lanes[cls], max(0.0, last.get(cls, 0.0))) for cls in needs]
+        filled = {(cls.decode(), lane.decode()): rest for cls, lane, *rest in streams}
+        last = {cls.decode(): max(0.0, (now - at) / 1000) for cls, at in used}
+        queues = [
+            Queue(
+                cls,
+                needs,
+                tuple(_lane(lane, filled.get((cls, lane)), now) for lane in LANES),
+                last.get(cls, 0.0),
+            )
+            for cls, needs in (await self._classes(names)).items()
+        ]
         return Glance(
             now / 1000,
             tuple(sorted(queues, key=lambda one: (-one.queued, -one.held, one.used, one.cls))),
@@ -100,7 +106,7 @@ class Queues:
     async def _heads(self) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.hgetall(self._keys.classes)
+            pipe.hkeys(self._keys.classes)
             pipe.zrange(self._keys.classes_used, 0, -1, withscores=True)
             pipe.zcard(self._keys.due)
             pipe.zrange(self._keys.due, 0, RETRIES - 1, withscores=True)
@@ -108,57 +114,23 @@ class Queues:
             found: list[Any] = await pipe.execute()
         return found
 
+    async def _classes(self, names: Sequence[bytes]) -> dict[str, Requirement]:
+        fresh = [cls for cls in names if cls not in self._needs]
+        texts = await self._redis.hmget(self._keys.classes, fresh) if fresh else []
+        found = {cls: json.loads(text) for cls, text in zip(fresh, texts, strict=True) if text}
+        self._needs = {cls: needs for cls in names if (needs := self._needs.get(cls) or found.get(cls))}
+        return {cls.decode(): needs for cls, needs in self._needs.items()}
+
     async def _hour(self, now: float) -> dict[str, int]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for state in ENDINGS:
                 pipe.zcount(self._keys.state(state), now - HOUR_MS, "+inf")
             return dict(zip(ENDINGS, await pipe.execute(), strict=True))
 
-    async def _lanes(self, classes: Sequence[str], now: float) -> dict[str, tuple[Lane, ...]]:
-        places: list[Place] = [(cls, lane) for cls in classes for lane in LANES]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for place in places:
-                pipe.xlen(self._keys.queue(*place))
-            sizes = dict(zip(places, await pipe.execute(), strict=True))
-        groups = await self._groups([place for place in places if sizes[place]])
-        oldest = await self._oldest(
-            {place: last for place, (held, last) in groups.items() if sizes[place] > held}
-        )
-        return {
-            cls: tuple(
-                _lane(lane, sizes[cls, lane], groups.get((cls, lane), NONE)[0], oldest.get((cls, lane)), now)
-                for lane in LANES
-            )
-            for cls in classes
-        }
 
-    async def _groups(self, places: Sequence[Place]) -> dict[Place, Group]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for place in places:
-                pipe.xinfo_groups(self._keys.queue(*place))
-            answers = await pipe.execute(raise_on_error=False)
-        return {place: _group(answer) for place, answer in zip(places, answers, strict=True)}
-
-    async def _oldest(self, delivered: Mapping[Place, str]) -> dict[Place, int]:
-        """The ms at which the first entry came that nobody has been given."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for place, last in delivered.items():
-                pipe.xrange(self._keys.queue(*place), min=f"({last}", count=1)
-            answers = await pipe.execute()
-        found = zip(delivered, answers, strict=True)
-        return {place: int(rows[0][0].partition(b"-")[0]) for place, rows in found if rows}
-
-
-def _group(answer: Any) -> Group:
-    """A stream without our group, or that is gone meanwhile, has given nothing to anybody."""
-    if isinstance(answer, ResponseError):
-        return NONE
-    if isinstance(answer, Exception):
-        raise answer
-    ours = [one for one in answer if one["name"] == GROUP.encode()]
-    return (int(ours[0]["pending"]), ours[0]["last-delivered-id"].decode()) if ours else NONE
-
-
-def _lane(name: str, entries: int, held: int, since: int | None, now: float) -> Lane:
-    oldest = None if since is None else max(0.0, (now - since) / 1000)
+def _lane(name: str, found: Sequence[Any] | None, now: float) -> Lane:
+    if found is None:
+        return Lane(name, 0, 0, None)
+    entries, held, first = found
+    oldest = max(0.0, (now - int(first.partition(b"-")[0])) / 1000) if first else None
     return Lane(name, max(0, entries - held), held, oldest)

@@ -21,6 +21,7 @@ from app.state.scripting import Scripts
 from app.state.seal import Seal
 from app.state.server import Server
 from app.state.sessions import Sessions
+from app.state.survey import Survey
 from app.state.users import Users
 from app.state.workers import Workers
 
@@ -47,7 +48,8 @@ class Store:
         self.events = Events(self.redis, self.blocking, self.keys)
         self.history = History(self.redis, self.keys, self.workers)
         self.reaper = Reaper(self.keys, self.scripts, self.history)
-        self.queues = Queues(self.redis, self.keys)
+        self.queues = Queues(self.redis, self.keys, self.scripts)
+        self.survey = Survey(self.redis, self.keys, self.queues, self.workers, self.history)
         self.server = Server(self.redis)
         self.listing = Listing(self.redis, self.keys, self.scripts)
         self.operations = Operations(self.redis, self.keys, self.scripts, self.listing)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.state.activity import Activity
+from app.state.clients import Client
+from app.state.connect import RedisError
 from app.web import door, live, pages
 
 
@@ -14,6 +18,13 @@ async def record(request: Request, did: str, what: str) -> None:
     user = door.user(request)
     activity: Activity = request.app.state.store.activity
     await activity.add(f"user {user.name}" if user else "nobody", did, what)
+
+
+async def noted(request: Request, client: Client, did: str, what: str) -> None:
+    """The same for a key. It has been done already: a queue that goes away just now costs the line, not the answer."""
+    activity: Activity = request.app.state.store.activity
+    with suppress(RedisError):
+        await activity.add(f"key {client.id}", did, what)
 
 
 def acted(request: Request, said: str, back: str) -> Response:

@@ -15,6 +15,7 @@ from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs
 from app.state.jobs import Submission as Stored
 from app.web import logs, preparing, schema, steering, views
+from app.web.acting import noted
 from app.web.auth import signed
 from app.web.census import Census
 from app.web.problems import Problem
@@ -35,7 +36,9 @@ async def retry(request: Request, client: Client, body: bytes) -> Response:
     """Runs an ended job's command again, as a new job that names the old one."""
     old = await owned_job(request, client)
     key = schema.decode(body, schema.Retry).key
-    return await _submitted(request, await preparing.again(jobs(request), old, key, old.owner))
+    made = await _submitted(request, await preparing.again(jobs(request), old, key, old.owner))
+    await noted(request, client, "retried", old.id)
+    return made
 
 
 @signed(*ANYBODY)
@@ -54,6 +57,7 @@ async def cancel(request: Request, client: Client, body: bytes) -> Response:
     if "if" in request.query_params:
         return await _withdraw(request, one)
     state = await steering.cancel(request.app.state, one, f"cancelled by {client.id}")
+    await noted(request, client, "cancelled", one.id)
     return answer({"id": one.id, "state": state}, 202 if state == "cancelling" else 200)
 
 
@@ -133,6 +137,7 @@ async def _withdraw(request: Request, one: Job) -> Response:
 async def _pause(request: Request, client: Client, how: str) -> Response:
     one = await owned_job(request, client)
     await steering.pause(request.app.state, one, how)
+    await noted(request, client, "paused" if how == "pause" else "resumed", one.id)
     return answer({"id": one.id, "state": "pausing" if how == "pause" else "running"}, 202)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from app.state.activity import Activity
 from app.state.clients import Client
+from app.state.job import Job
 from app.state.listing import Filter
 from app.state.operations import ACTIONS, NoSuchOperation, Operation, Operations, Work
 from app.web import filters, schema, views
@@ -23,6 +24,16 @@ from app.wire.messages import BULK
 
 SHOWN = 20  # jobs that a dry run shows
 COUNTING = 2.0  # seconds that counting may take
+
+
+@dataclass(frozen=True)
+class Dry:
+    """What an action would concern: how many jobs, the newest of them, and the ids of those that were named."""
+
+    total: int
+    exact: bool
+    jobs: list[Job]
+    ids: tuple[str, ...] = ()
 
 
 @signed(*ANYBODY)
@@ -38,7 +49,10 @@ async def bulk(request: Request, client: Client, body: bytes) -> Response:
     which = only_own(await _filter(request, asked.filter or schema.Words()), client)
     work = prepare(asked, which, f"key {client.id}")
     if asked.dry_run:
-        return answer(await _dry(request, work))
+        told_first = await dry(request, work)
+        shown = [views.job(job) for job in told_first.jobs]
+        total, exact = told_first.total, told_first.exact
+        return answer({"action": work.action, "total": total, "exact": exact, "jobs": shown})
     begun = await operations(request).undertake(asked.key, work, COUNTING)
     activity: Activity = request.app.state.store.activity
     await activity.add(work.by, f"began to {told(work)}", f"operation {begun.id}")
@@ -125,22 +139,16 @@ async def _filter(request: Request, asked: schema.Words) -> Filter:
     return filters.parse(words, asked.label, await lists_of(request).now())
 
 
-async def _dry(request: Request, work: Work) -> dict[str, Any]:
+async def dry(request: Request, work: Work) -> Dry:
+    """What it would concern."""
     lists = lists_of(request)
     if work.ids:
-        found = [job for job in await lists.read(list(work.ids)) if work.which.owner in ("", job.owner)]
-        jobs = [job for job in found if job.state in work.states]
-        return {
-            "action": work.action,
-            "total": len(jobs),
-            "exact": True,
-            "jobs": [*map(views.job, jobs[:SHOWN])],
-        }
+        found = [job for job in await lists.read(list(work.ids)) if work.concerns(job)]
+        return Dry(len(found), True, found[:SHOWN], tuple(job.id for job in found))
     total = await operations(request).count(work, COUNTING)
     pages = [await lists.page(replace(work.which, state=state), SHOWN) for state in work.states]
     newest = sorted((job for page in pages for job in page.jobs), key=lambda job: job.created, reverse=True)
-    shown = [views.job(job) for job in newest[:SHOWN]]
-    return {"action": work.action, "total": total.number, "exact": total.exact, "jobs": shown}
+    return Dry(total.number, total.exact, newest[:SHOWN])
 
 
 async def _own(request: Request, client: Client) -> Operation:

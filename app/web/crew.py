@@ -180,4 +180,5 @@ def ended(jobs: Iterable[Job], now: float) -> tuple[Ended, ...]:
 def made(job: Job) -> str:
     """What a job makes, as its command's last word says it, in short; else its id."""
     last = command_line({**job.spec, "args": job.spec["args"][-1:]}).partition(" ")[2]
-    return visible(shortened(last.rpartition("/")[2].strip("'"), 40)) or job.id
+    name = last.rpartition("/")[2].strip("'")
+    return visible(shortened(name, 40)) if name.strip("-") else job.id

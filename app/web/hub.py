@@ -8,6 +8,7 @@ A tab that is slow misses versions and never queues them. Without tabs nothing i
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ PAUSE = 0.05  # seconds between two readings of events, of which each takes some
 LARGE = 48_000  # characters of a feed in one message
 
 T = TypeVar("T")
+
+log = logging.getLogger("ffgrid.live")
 
 
 class Unknown(LookupError):
@@ -194,6 +197,13 @@ class Hub:
         self._growths = {name: growth for name, growth in self._growths.items() if growth.tabs}
 
     async def _run(self) -> None:
+        while (
+            self.tabs and not self._leaving.begun
+        ):  # asked anew after the end: a tab may have come meanwhile
+            await self._watch()
+        self._wake()
+
+    async def _watch(self) -> None:
         self._read_to = await _patiently(self._events.last)
         reading = asyncio.create_task(self._read())
         try:
@@ -203,7 +213,6 @@ class Hub:
         finally:
             self.shown = ""
             await stop(reading)
-            self._wake()
 
     async def _beat(self) -> None:
         read_to = self._read_to
@@ -212,12 +221,13 @@ class Hub:
         results = await asyncio.gather(*(part.refresh() for part in due), return_exceptions=True)
         failed = [one for one in results if isinstance(one, BaseException)]
         for error in failed:
-            if not isinstance(error, AWAY):
-                raise error
+            if not isinstance(error, AWAY):  # one topic that is broken takes no other with it
+                log.error("a topic cannot be shown", exc_info=error)
         if not failed:
             self.shown = read_to
-        if bool(failed) != self.is_away or True in results:
-            self.is_away = bool(failed)
+        is_away = any(isinstance(error, AWAY) for error in failed)
+        if is_away != self.is_away or True in results:
+            self.is_away = is_away
             self._wake()
 
     async def _read(self) -> None:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.state import passwords
+from app.state.activity import Activity
 from app.state.sessions import Sessions
 from app.state.users import BadLink, BadUser, User, Users
 from app.web import door, pages
@@ -100,6 +101,8 @@ async def invitation(found: Users, links: Sessions, address: str) -> str:
 async def _enter(request: Request, user: User, back: str) -> Response:
     """A new session in the place of any other that this browser had."""
     cookie = await sessions(request).begin(user)
+    activity: Activity = request.app.state.store.activity
+    await activity.add(f"user {user.name}", "signed in from", request.state.visit.address)
     if request.state.cookie:
         await sessions(request).end(request.state.cookie)
     return door.set_cookie(request, pages.redirect(back), cookie)

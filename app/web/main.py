@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Lifespan
 
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
@@ -23,19 +24,26 @@ from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import (
+    about,
     api,
     bulk,
+    bulkpage,
     dashboard,
+    diary,
+    exports,
     fallbacks,
+    joblist,
     jobpage,
     lists,
     live,
     login,
     logpage,
+    metrics,
     openapi,
     pages,
     people,
     problems,
+    queues,
     submitpage,
     workers,
     workforce,
@@ -51,7 +59,7 @@ from app.web.leaving import Leaving, until_leaving
 from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
-from app.wire.messages import FALLBACKS, FLEET, JOBS, WORKERS
+from app.wire.messages import FALLBACKS, FLEET, JOBS, SCALING, SUMMARY, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -65,6 +73,8 @@ API = [
     WebSocketRoute(JOBS + "/{job_id}/attach", attach),
     *bulk.ROUTES,
     Route(FLEET, api.fleet, methods=["GET"]),
+    Route(SUMMARY, metrics.summary, methods=["GET"]),
+    Route(SCALING, metrics.scaling, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
     Route(WORKERS, workforce.workers, methods=["GET"]),
@@ -76,12 +86,18 @@ API = [
 # The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
 # one of each thing; and what makes it of the application's state and the thing).
 PAGES: tuple[Any, ...] = (
+    about,
+    bulkpage,
     dashboard,
+    diary,
+    exports,
+    joblist,
     jobpage,
     live,
     login,
     logpage,
     people,
+    queues,
     submitpage,
     workers,
 )
@@ -103,24 +119,53 @@ def create_app(
     proxies: Iterable[str] = (),
     address: str = "",
     root: str = "",
+    metrics_token: str = "",
 ) -> Starlette:
     """One coordinator process's application. It starts without Redis too: `readyz` says when it can serve.
 
-    `hosts`, `proxies` and `root` (path) are as in the settings. While the dashboard has no user, it prints the link
-    that makes the first one, if it is told its own address.
+    `hosts`, `proxies`, `root` (path) and `metrics_token` are as in the settings. While the dashboard has no user, it
+    prints the link that makes the first one, if it is told its own address.
     """
+    pages.mount(root)
+    around = [*([Middleware(Below, root)] if root else []), Middleware(Observed)]
     store = Store(redis_url, replicas=replicas)
+    life = _lifespan(redis_url, address + root)
+    app = Starlette(routes=_routes(), lifespan=life, exception_handlers=ERRORS, middleware=around)
+    app.router.redirect_slashes = False
+    app.state.reception = Reception(hosts, proxies)
+    app.state.scraped = metrics.Scraped(store.survey, metrics_token)
+    _equip(app.state, store, master)
+    return app
+
+
+def _equip(state: State, store: Store, master: Master) -> None:
+    """Puts all that requests use where they find it."""
+    state.store = store
+    state.timings = Timings()
+    state.jobs = store.jobs(Seal(master.seal_key()))
+    state.verifier = Verifier(store.clients, master)
+    state.census = Census(store.workers)
+    state.tasks = set()
+    state.leaving = Leaving()
+    state.master = master
+    state.users = store.users(master)
+    state.sessions = store.sessions(master, state.users)
+    state.hub = Hub(store.events, lambda name: _topic(state, name), state.leaving)
+
+
+def _lifespan(redis_url: str, address: str) -> Lifespan[Starlette]:
+    """What a process does beside answering, from its start to its end."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        bulk_work = BulkWork(store.operations, app.state.jobs, store.output)
-        running = (
+        store: Store = app.state.store
+        beside = (
             watch(store.redis, redis_url),
-            _invite(app, address + root),
+            _invite(app, address),
             store.reaper.run(),
-            bulk_work.run(),
+            BulkWork(store.operations, app.state.jobs, store.output).run(),
         )
-        tasks = [asyncio.create_task(one) for one in running]
+        tasks = [asyncio.create_task(one) for one in beside]
         yield
         if app.state.tasks:
             await asyncio.wait(app.state.tasks, timeout=SETTLE)
@@ -130,23 +175,7 @@ def create_app(
             async with asyncio.timeout(SETTLE):
                 await store.close()
 
-    pages.mount(root)
-    around = [Middleware(Observed), *([Middleware(Below, root)] if root else [])]
-    app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers=ERRORS, middleware=around)
-    app.router.redirect_slashes = False
-    app.state.store = store
-    app.state.timings = Timings()
-    app.state.jobs = store.jobs(Seal(master.seal_key()))
-    app.state.verifier = Verifier(store.clients, master)
-    app.state.census = Census(store.workers)
-    app.state.tasks = set()
-    app.state.leaving = Leaving()
-    app.state.master = master
-    app.state.reception = Reception(hosts, proxies)
-    app.state.users = store.users(master)
-    app.state.sessions = store.sessions(master, app.state.users)
-    app.state.hub = Hub(store.events, lambda name: _topic(app.state, name), app.state.leaving)
-    return app
+    return lifespan
 
 
 def _topic(state: State, name: str) -> Topic | Feed | None:
@@ -160,6 +189,7 @@ def _routes() -> list[BaseRoute]:
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/healthz", livez),
+        Route("/metrics", metrics.metrics),
         openapi.endpoint(API),
     ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))

@@ -14,6 +14,7 @@ from app.state.clients import ROLES as KEY_ROLES
 from app.state.clients import BadKey, Client, Clients, Master
 from app.state.users import ROLES, BadUser
 from app.web import door, live, pages
+from app.web.acting import record
 from app.web.forms import form
 from app.web.login import users
 from app.web.words import visible
@@ -56,14 +57,17 @@ async def add_user(request: Request) -> Response:
     """A new user, with a password that the admin tells them."""
     fields = await form(request)
     hashed = await passwords.beside(passwords.make, fields.get("password", ""))
-    await users(request).add(fields.get("name", ""), fields.get("role", ""), hashed)
+    made = await users(request).add(fields.get("name", ""), fields.get("role", ""), hashed)
+    await record(request, f"added the {made.role}", made.name)
     return pages.redirect("/users")
 
 
 @guarding
 async def set_role(request: Request) -> Response:
     """Another role, from the user's next request on."""
-    await users(request).set_role(_name(request), (await form(request)).get("role", ""))
+    role = (await form(request)).get("role", "")
+    await users(request).set_role(_name(request), role)
+    await record(request, f"set the role {role} of", _name(request))
     return pages.redirect("/users")
 
 
@@ -72,6 +76,7 @@ async def set_password(request: Request) -> Response:
     """Another password; the user's sessions end."""
     hashed = await passwords.beside(passwords.make, (await form(request)).get("password", ""))
     await users(request).set_password(_name(request), hashed)
+    await record(request, "set the password of", _name(request))
     return pages.redirect("/users")
 
 
@@ -79,6 +84,7 @@ async def set_password(request: Request) -> Response:
 async def remove_user(request: Request) -> Response:
     """The user is gone at once."""
     await users(request).remove(_name(request))
+    await record(request, "removed user", _name(request))
     return pages.redirect("/users")
 
 
@@ -87,21 +93,24 @@ async def add_key(request: Request) -> Response:
     """A new key, whose secret is on this answer and never again."""
     fields = await form(request)
     networks = tuple(fields.get("networks", "").replace(",", " ").split())
-    return _secret(
-        request, await _keys(request).add(fields.get("name", ""), fields.get("role", ""), networks)
-    )
+    made = await _keys(request).add(fields.get("name", ""), fields.get("role", ""), networks)
+    await record(request, f"added {made.role} key", made.id)
+    return _secret(request, made)
 
 
 @guarding
 async def rotate_key(request: Request) -> Response:
     """The key's next version; the one before stays good for a day."""
-    return _secret(request, await _keys(request).rotate(_name(request)))
+    made = await _keys(request).rotate(_name(request))
+    await record(request, "rotated key", made.id)
+    return _secret(request, made)
 
 
 @guarding
 async def revoke_key(request: Request) -> Response:
     """The key is good for nothing, within a second."""
     await _keys(request).revoke(_name(request))
+    await record(request, "revoked key", _name(request))
     return pages.redirect("/users")
 
 

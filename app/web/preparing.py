@@ -94,8 +94,8 @@ def stored(key: str, spec: dict[str, Any], owner: str, require_worker: bool = Fa
         max_attempts=spec["max_attempts"],
         retries=spec.get("retries", 0),
         retry_delay=spec.get("retry_delay", 0),
-        request=logs.known("request_id"),
         require_worker=require_worker,
+        request=logs.known("request_id"),
     )
 
 

@@ -63,7 +63,7 @@ class Reception:
         peer = connection.client.host if connection.client else ""
         hosts = connection.headers.getlist("host")
         host = hosts[0].lower() if len(hosts) == 1 else ""
-        if not self._is_proxy(peer):
+        if not self.is_proxy(peer):
             return Visit(peer, host, connection.scope["scheme"])
         told = connection.headers.getlist("x-forwarded-proto")
         scheme = told[-1].rpartition(",")[2].strip().lower() if told else connection.scope["scheme"]
@@ -79,7 +79,8 @@ class Reception:
             return not parsed.is_unspecified
         return visit.name != "" and visit.name in self._names
 
-    def _is_proxy(self, address: str) -> bool:
+    def is_proxy(self, address: str) -> bool:
+        """Whether it is one that was named."""
         parsed = _address(address)
         return parsed is not None and any(parsed in network for network in self._proxies)
 
@@ -90,7 +91,7 @@ class Reception:
             if _address(told) is None:
                 break
             address = told
-            if not self._is_proxy(told):
+            if not self.is_proxy(told):
                 break
         return address
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from app.state.clients import Client
 from app.state.workers import Workers
 from app.web import views
+from app.web.acting import noted
 from app.web.api import ANYBODY, answer
 from app.web.auth import signed
 
@@ -22,6 +23,7 @@ async def workers(request: Request, client: Client, body: bytes) -> Response:
 async def drain(request: Request, client: Client, body: bytes) -> Response:
     """Tells a worker to take nothing new and to end when its jobs have ended."""
     await _workers(request).drain(_name(request))
+    await noted(request, client, "drained worker", _name(request))
     return answer({"id": _name(request), "state": "draining"}, 202)
 
 
@@ -29,6 +31,7 @@ async def drain(request: Request, client: Client, body: bytes) -> Response:
 async def pause_worker(request: Request, client: Client, body: bytes) -> Response:
     """Tells a worker to take nothing new and to stay, until it is resumed or started anew."""
     await _workers(request).pause(_name(request))
+    await noted(request, client, "paused worker", _name(request))
     return answer({"id": _name(request), "state": "paused"}, 202)
 
 
@@ -36,6 +39,7 @@ async def pause_worker(request: Request, client: Client, body: bytes) -> Respons
 async def resume_worker(request: Request, client: Client, body: bytes) -> Response:
     """Lets a paused worker take jobs again; takes a drain back that has not ended yet."""
     await _workers(request).resume(_name(request))
+    await noted(request, client, "resumed worker", _name(request))
     return answer({"id": _name(request), "state": "online"}, 202)
 
 

@@ -758,6 +758,25 @@ async def test_an_admin_pauses_a_worker_and_resumes_it(site: Site) -> None:
     assert (await worker.beat(0, [], {})).order == ""
 
 
+async def test_what_a_key_has_done_stands_in_the_record_of_who_did_what(site: Site) -> None:
+    await site.hire("w1")
+    job_id = site.submit()
+    site.ask("POST", job_path(job_id, "pause"))  # it does not run
+    site.ask("POST", job_path(job_id, "cancel"))
+    site.ask("POST", job_path(job_id, "cancel"))  # it has ended
+    site.ask("POST", job_path(job_id, "retry"), b'{"key": "once-more"}', key=site.admin)
+    site.ask("POST", f"{WORKERS}/w1/pause", key=site.admin)
+    site.ask("POST", f"{WORKERS}/w1/pause")  # a client may not
+
+    deeds = [(one.who, one.did, one.what) for one in await site.store.activity.newest(9)]
+
+    assert deeds == [
+        (f"key {site.admin.id}", "paused worker", "w1"),
+        (f"key {site.admin.id}", "retried", job_id),
+        (f"key {site.client.id}", "cancelled", job_id),
+    ]
+
+
 @pytest.mark.parametrize("what", ["drain", "pause", "resume"])
 @pytest.mark.parametrize("worker_id", ["w9", "x" * 300])
 async def test_a_worker_that_is_not_there_cannot_be_told_anything(

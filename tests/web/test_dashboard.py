@@ -349,6 +349,7 @@ BANNED = {
     "style in an attribute": r"\sstyle=|<style",
     "a script without a file": r"<script(?![^>]*\ssrc=)",
     "text that is not escaped": r"\|\s*safe|autoescape|Markup",
+    "a quote that is escaped: write {% if %} around it": r"\{\{\s*'[^']*=\"",
     "a foreign host": r"https?://(?!localhost)",
 }
 

@@ -264,6 +264,14 @@ async def test_an_outage_is_told_and_what_is_shown_stays(site: Site):
         assert await tab.rest() == ""
 
 
+async def test_a_topic_that_is_broken_takes_no_other_with_it(site: Site):
+    async with stream(site, "t=summary,rows") as tab:
+        await tab.next()
+        site.app.state.hub.show("summary").topic.texts = ZeroDivisionError("a fault of ours")
+        job = await site.submit()
+        assert regions(await tab.next()) == [f"job-{job}"]
+
+
 async def test_a_process_that_goes_away_ends_its_streams(site: Site):
     async with stream(site, "t=summary") as tab:
         await tab.next()

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from app.state.requirements import class_id
-from app.state.store import Store
 from app.state.workers import Worker
-from app.web import crew, hub, joining
-from app.web.main import create_app
-from tests.web.visitor import ABOUT, HOSTILE, MASTER, NEEDS, Visitor
+from app.web import crew, joining, shows
+from tests.web.visitor import ABOUT, HOSTILE, NEEDS, Visitor, site
 
-
-@pytest.fixture
-async def site(store: Store, redis_url: str) -> AsyncIterator[Visitor]:
-    """An application with a user of each role."""
-    app = create_app(redis_url, MASTER)
-    cookies = {}
-    for role in ("viewer", "operator", "admin"):
-        user = await app.state.users.add(role, role, "no hash")
-        cookies[role] = await app.state.sessions.begin(user)
-    yield Visitor(app, store, cookies)
-    await app.state.store.close()
+__all__ = ["site"]
 
 
 def row(name: str = "w1", silent: float = 0.1, **about: Any) -> crew.Row:
@@ -171,9 +158,10 @@ async def test_an_idle_page_is_told_nothing(site: Visitor, monkeypatch: pytest.M
     worker = await site.worker("den")
     await site.worker("gone")
     await site.silence("gone", 60)
+    await site.silence("den", 2)
     first = await site.get("/live?t=workers")
     await worker.beat(0, [], {})
-    monkeypatch.setattr(hub, "SHARE", 0.0)
+    monkeypatch.setattr(shows, "SHARE", 0.0)
 
     again = await site.get("/live?t=workers", tag=first.headers["hx-ptag"])
     await worker.beat(1, [], {})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import pytest
 from starlette.applications import Starlette
 
 from app.state.clients import Master
@@ -16,6 +17,7 @@ from app.state.leases import Leases
 from app.state.requirements import Requirement, requirement
 from app.state.seal import Seal
 from app.state.store import Store
+from app.web.main import create_app
 
 MASTER = Master(bytes(32))
 NEEDS = requirement("ffmpeg", ["Movies"], {}, [])
@@ -58,7 +60,7 @@ class Visitor:
         """A page; `tag` is what it was like when it was asked for last."""
         return await self.ask("GET", path, role, more=[("hx-ptag", tag)] if tag else [])
 
-    async def post(self, path: str, role: str = "operator", htmx: bool = False, **fields: str) -> Answer:
+    async def post(self, path: str, role: str = "operator", /, htmx: bool = False, **fields: str) -> Answer:
         """A form, as a browser sends it."""
         return await self.ask("POST", path, role, urlencode(fields).encode(), [("hx-request", "true")] * htmx)
 
@@ -76,6 +78,7 @@ class Visitor:
         headers += [("content-length", str(len(body))), *more]
         scope = {
             "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "method": method,
             "path": path,
             "raw_path": path.encode(),
@@ -123,3 +126,15 @@ class Visitor:
     async def deeds(self) -> list[tuple[str, str, str]]:
         """Who did what to what, the last first."""
         return [(one.who, one.did, one.what) for one in await self.store.activity.newest(50)]
+
+
+@pytest.fixture
+async def site(store: Store, redis_url: str) -> AsyncIterator[Visitor]:
+    """An application with a user of each role."""
+    app = create_app(redis_url, MASTER)
+    cookies = {}
+    for role in ("viewer", "operator", "admin"):
+        user = await app.state.users.add(role, role, "no hash")
+        cookies[role] = await app.state.sessions.begin(user)
+    yield Visitor(app, store, cookies)
+    await app.state.store.close()

@@ -11,9 +11,12 @@
 -- Returns {ms and id of the last job looked at, or "" and "" at the walk's end, then id and ms of those picked}.
 local older, at, id = ARGV[1] == "older", tonumber(ARGV[2]), ARGV[3]
 local command = older and "ZREVRANGEBYSCORE" or "ZRANGEBYSCORE"
-local fields, wanted = { ARGV[7] == "" and "state" or "spec" }, {}
+local fields, wanted = {}, {}
 for i = 9, 8 + 2 * ARGV[8], 2 do
   fields[#fields + 1], wanted[#wanted + 1] = ARGV[i], ARGV[i + 1]
+end
+if ARGV[7] ~= "" then
+  fields[#fields + 1] = "spec"
 end
 
 local function is_behind(other_at, other)
@@ -24,13 +27,14 @@ local function is_behind(other_at, other)
 end
 
 local function matches(other)
-  local job = redis.call("HMGET", K.job .. other, unpack(fields))
+  local job = #fields > 0 and redis.call("HMGET", K.job .. other, unpack(fields)) or {}
   for i, value in ipairs(wanted) do
-    if job[i + 1] ~= value then
+    if job[i] ~= value then
       return false
     end
   end
-  return job[1] and (ARGV[7] == "" or string.find(string.lower(job[1]), ARGV[7], 1, true))
+  local spec = job[#wanted + 1]
+  return ARGV[7] == "" or (spec and string.find(string.lower(spec), ARGV[7], 1, true))
 end
 
 local picked, seen, offset, rows = { "", "" }, 0, 0, nil

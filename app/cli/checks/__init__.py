@@ -1,0 +1,1 @@
+"""What `ffgrid doctor` looks at: one module a subject."""
