@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from app.cli.command import CONFIG, JSON, KEY, ROOTS, URL, Command, argument
+from app.cli.filters import FILTERS
 from app.cli.moments import SPANS, TIMES, timeout
-from app.state.lifecycle import STATES
 from app.wire.messages import LANES, REDO, STALL_SECONDS
 
 CLIENT = (JSON, URL, KEY, CONFIG)
 TIMEOUT = argument(
     "--timeout", type=timeout, metavar="TIME", help=f"stop waiting then, with status 124: {SPANS}"
+)
+WORKER = argument("worker", metavar="WORKER", help="its name")
+MANY = argument("jobs", nargs="*", metavar="ID", help="the jobs' ids, or the starts of them")
+BULK = (
+    argument("--dry-run", action="store_true", help="only show which jobs that would be"),
+    argument("--yes", action="store_true", help="do it to all that match, without asking"),
 )
 JOB = argument("job", metavar="ID", help="the job's id, or the start of one that is enough")
 
@@ -93,11 +99,11 @@ ASKING = (
         "list jobs, the newest first",
         "app.cli.jobs:listing",
         (
-            argument("--state", choices=STATES, help="only these"),
+            *FILTERS,
             argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)"),
             *CLIENT,
         ),
-        "ffgrid jobs --state failed --limit 50",
+        "ffgrid jobs --state failed --since 24h\nffgrid jobs --worker render --text .mkv --limit 100",
     ),
     Command("show", "show one job", "app.cli.jobs:show", (JOB, *CLIENT), "ffgrid show 01M7ZSCJ --json"),
     Command(
@@ -133,10 +139,10 @@ ASKING = (
     ),
     Command(
         "cancel",
-        "end jobs",
-        "app.cli.jobs:cancel",
-        (argument("jobs", nargs="+", metavar="ID", help="the jobs' ids"), *CLIENT),
-        "ffgrid cancel 01M7ZSCJ 01M7ZSCK",
+        "end jobs: those that are named, or all that match",
+        "app.cli.many:cancel",
+        (MANY, *FILTERS, *BULK, *CLIENT),
+        "ffgrid cancel 01M7ZSCJ 01M7ZSCK\nffgrid cancel --state queued --lane low --dry-run",
     ),
     Command(
         "pause",
@@ -154,10 +160,10 @@ ASKING = (
     ),
     Command(
         "retry",
-        "run a job that has ended again, as a new job",
-        "app.cli.jobs:retry",
-        (JOB, *CLIENT),
-        "ffgrid retry 01M7ZSCJ",
+        "run jobs that have ended again, as new jobs: named ones, or all that match",
+        "app.cli.many:retry",
+        (MANY, *FILTERS, *BULK, *CLIENT),
+        "ffgrid retry 01M7ZSCJ\nffgrid retry --state failed --since 24h --yes",
     ),
     Command(
         "fallbacks",
@@ -171,10 +177,35 @@ ASKING = (
     ),
     Command("workers", "list the workers", "app.cli.fleet:workers", CLIENT, "ffgrid workers --json"),
     Command(
+        "queues",
+        "what waits and runs, by what it needs and how urgent it is",
+        "app.cli.fleet:queues",
+        CLIENT,
+        "ffgrid queues --json",
+    ),
+    Command(
         "drain",
         "let a worker finish what it has and end",
         "app.cli.fleet:drain",
-        (argument("worker", metavar="WORKER", help="its name"), *CLIENT),
-        "ffgrid drain render",
+        (
+            argument("--resume", action="store_true", help="take that back, before it has ended"),
+            WORKER,
+            *CLIENT,
+        ),
+        "ffgrid drain render\nffgrid drain --resume render",
+    ),
+    Command(
+        "pause-worker",
+        "let a worker finish what it has, take nothing new and stay",
+        "app.cli.fleet:pause",
+        (WORKER, *CLIENT),
+        "ffgrid pause-worker render",
+    ),
+    Command(
+        "resume-worker",
+        "let a worker that is paused or drains take jobs again",
+        "app.cli.fleet:resume",
+        (WORKER, *CLIENT),
+        "ffgrid resume-worker render",
     ),
 )

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,25 +17,27 @@ import time
 import webbrowser
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from app.cli import progressbar
+from app.cli.checks.machines import KNOWN, hardware
 from app.cli.client import Client, read_key
 from app.cli.errors import Failure
+from app.cli.processes import answers, find_ffmpeg, free_port, stop, this_command
+from app.cli.submission import submission
 from app.guard import Guard
 from app.state import passwords
 from app.state.clients import Master, write_private
 from app.state.embedded import Embedded
 from app.state.store import Store
 from app.wire import keyfile
-from app.wire.messages import JOBS
+from app.wire.messages import JOBS, job_path
 
 USER = "demo"  # of the dashboard
 SECONDS = 20  # of the sample
 READY_SECONDS = 15.0
-STOP_SECONDS = 10.0
 ENCODERS = ("libx265 -preset ultrafast -x265-params log-level=error", "libx264 -preset veryfast", "mpeg4")
 
 
@@ -49,10 +49,13 @@ def run(arguments: Namespace) -> int:
             signal.signal(number, _interrupt)
         demo = Demo(folder, stack, arguments.port)
         demo.start()
+        if not arguments.once:
+            demo.open()
         demo.transcode()
         if arguments.once:
             demo.check()
             return 0
+        demo.fill()
         demo.stay()
     return 0
 
@@ -64,8 +67,8 @@ class Demo:
         self._folder = folder
         self._stack = stack
         self._began = time.monotonic()
-        self._ffmpeg = _ffmpeg()
-        self._ports = (port or _free_port(), _free_port())
+        self._ffmpeg = find_ffmpeg()
+        self._ports = (port or free_port(), free_port())
         self._player, self._render = folder / "player" / "Movies", folder / "render" / "Movies"
         self._url = self._link = ""
 
@@ -87,17 +90,20 @@ class Demo:
             view.symlink_to(self._folder / "disk")
         webs = [self._daemon("web", "--port", str(port)) for port in self._ports]
         worker = self._daemon("worker", "--slots", "1", "--worker-id", "demo-worker", key="worker")
-        self._make_sample()
-        self._step("sample", f"{SECONDS} s of H.264 with sound, {self._player / 'sample.mkv'}")
-        for port, process in zip(self._ports, webs, strict=True):
-            self._until(partial(_answers, port), process, "the coordinator")
-        self._step("web", f"two coordinators, {self._dashboard} and port {self._ports[1]}")
-        print(f"  {'sign in':<9} {self._link} (once)", flush=True)
-        self._until(self._has_worker, worker, "the worker")
-        self._step("worker", f"demo-worker, its Movies are in {self._render}")
+        sample = self._begin_sample()
         kept = ["--cache", str(self._folder / "answers"), "--no-warm"]
         self._ffgrid("shim", "install", str(self._folder / "bin"), "--no-local", *kept, key="client")
         self._step("shim", f"{self._folder / 'bin' / 'ffmpeg'}, its Movies are in {self._player}")
+        for port, process in zip(self._ports, webs, strict=True):
+            self._until(partial(answers, port), process, "the coordinator")
+        self._step("web", f"two coordinators, {self._dashboard} and port {self._ports[1]}")
+        print(f"  {'sign in':<9} {self._link} (once)", flush=True)
+        self._until(self._has_worker, worker, "the worker")
+        self._step("worker", f"demo-worker, its Movies are in {self._render}: {self._worker()}")
+        if sample.wait():
+            raise Failure(f"{self._ffmpeg} cannot make the sample")
+        self._guard.forget(sample.pid)
+        self._step("sample", f"{SECONDS} s of H.264 with sound, {self._player / 'sample.mkv'}")
 
     def transcode(self) -> None:
         """One real call of the stand-in, with a moving bar."""
@@ -110,7 +116,7 @@ class Demo:
             [self._folder / "bin" / "ffmpeg", *command], stdin=subprocess.DEVNULL, process_group=0
         )
         self._guard.watch(shim.pid)
-        self._stack.callback(_stop, shim)
+        self._stack.callback(stop, shim)
         self._show_progress(shim)
         status = shim.wait()
         self._guard.forget(shim.pid)
@@ -133,21 +139,36 @@ class Demo:
             raise Failure(f"the result does not decode: {decoded.stderr.strip() or f'{frames or 0} frames'}")
         self._step("checked", f"it decodes: {frames} frames, no error")
 
+    def open(self) -> None:
+        """Has a browser show the dashboard, where there is a screen: from now on a bar moves there."""
+        if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
+            webbrowser.open(self._link)
+
+    def fill(self) -> None:
+        """Work for whoever looks at the dashboard: a job that fails, one that runs for a minute, and one behind it."""
+        client, sample = self._client(), self._player / "sample.mkv"
+        slow = ["-v", "error", "-readrate", "0.3", "-i", str(sample), "-c:v", *self._encoder().split()]
+        for args in (
+            ["-v", "error", "-i", str(self._player / "missing.mkv"), "-f", "null", "-"],
+            [*slow, str(self._player / "slow.mkv")],
+            [*slow, str(self._player / "next.mkv")],
+        ):
+            fields = submission(["ffmpeg", *args], {"Movies": str(self._player)}, None, ())
+            self._stack.callback(_cancel, client, client.post(JOBS, fields)["id"])
+        self._step("jobs", "one fails, one runs for a minute, one waits behind it")
+
     def stay(self) -> None:
         """Shows where everything is until Ctrl-C."""
         print(f"\n  dashboard  {self._link}\n  stand-in   {self._folder / 'bin' / 'ffmpeg'}")
+        print("  next       ffgrid init   sets up one that stays;  ffgrid doctor   says whether all is well")
         print("\n  Ctrl-C ends it and removes everything.", flush=True)
-        if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
-            webbrowser.open(self._link)
         while True:
             signal.pause()
 
     def _show_progress(self, shim: subprocess.Popen[bytes]) -> None:
         tty = sys.stdout.isatty()
         shown = ""
-        client = Client(
-            [f"http://127.0.0.1:{port}" for port in self._ports], read_key(self._folder / "client.key")
-        )
+        client = self._client()
         while shim.poll() is None:
             jobs = client.get(f"{JOBS}?limit=1")["jobs"]
             line = progressbar.line(jobs[0], 72, time.time()) if jobs else ""
@@ -157,6 +178,19 @@ class Demo:
             time.sleep(0.2 if tty else 0.5)
         if tty:
             print("\r\x1b[K", end="")
+
+    def _client(self) -> Client:
+        key = read_key(self._folder / "client.key")
+        return Client([f"http://127.0.0.1:{port}" for port in self._ports], key)
+
+    def _worker(self) -> str:
+        """What the worker has."""
+        with self._store() as (loop, store):
+            (one,) = loop.run_until_complete(store.workers.live())
+        slots = one.about["slots"]
+        encoders = " ".join(name for name in KNOWN if name in one.about["encoders"])
+        chips = " ".join(hardware(one.about)) or "no GPU"
+        return f"{slots} slot{'s' * (slots > 1)}, {encoders or 'no well-known encoder'}, {chips}"
 
     def _make_keys(self) -> None:
         master = Master.load(self._folder / "master", create=True)
@@ -185,14 +219,16 @@ class Demo:
         with self._store() as (loop, store):
             return bool(loop.run_until_complete(store.workers.live()))
 
-    def _make_sample(self) -> None:
-        source = ["-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=25:duration={SECONDS}"]
+    def _begin_sample(self) -> subprocess.Popen[bytes]:
+        source = ["-f", "lavfi", "-i", f"testsrc2=size=480x270:rate=25:duration={SECONDS}"]
         source += ["-f", "lavfi", "-i", f"sine=duration={SECONDS}"]
         coded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", str(self._player / "sample.mkv")]
-        command = [self._ffmpeg, "-v", "error", *source, *coded]
-        made = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
-        if made.returncode:
-            raise Failure(f"{self._ffmpeg} cannot make the sample")
+        made = subprocess.Popen(
+            [self._ffmpeg, "-v", "error", *source, *coded], stdin=subprocess.DEVNULL, process_group=0
+        )
+        self._guard.watch(made.pid)
+        self._stack.callback(stop, made)
+        return made
 
     def _encoder(self) -> str:
         listed = subprocess.run(
@@ -202,16 +238,16 @@ class Demo:
 
     def _daemon(self, *words: str, key: str = "") -> subprocess.Popen[bytes]:
         log = self._stack.enter_context((self._folder / f"{words[0]}.log").open("ab"))
-        command, environment = [*_self(), *words], self._environment(key)
+        command, environment = [*this_command(), *words], self._environment(key)
         process = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
         )
         self._guard.watch(process.pid)
-        self._stack.callback(_stop, process)
+        self._stack.callback(stop, process)
         return process
 
     def _ffgrid(self, *words: str, key: str) -> None:
-        command, environment = [*_self(), *words], self._environment(key)
+        command, environment = [*this_command(), *words], self._environment(key)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Failure(done.stderr.strip())
@@ -241,44 +277,10 @@ class Demo:
         print(f"  ({time.monotonic() - self._began:.1f} s)", flush=True)
 
 
-def _self() -> list[str]:
-    """This command again, whatever lies in the current directory."""
-    return [sys.executable, "-P", "-m", "app.cli.main"]
-
-
-def _ffmpeg() -> str:
-    """The ffmpeg on PATH, else the one that the imageio-ffmpeg wheel brings."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-    except ImportError:
-        raise Failure("there is no ffmpeg: install it, or pip install 'ffgrid[demo]'") from None
-    return str(get_ffmpeg_exe())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL if that is not enough."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _cancel(client: Client, job_id: str) -> None:
+    """Ends a job, if it has not ended: its worker would wait for it."""
+    with suppress(Failure):
+        client.post(job_path(job_id, "cancel"))
 
 
 def _interrupt(number: int, frame: object) -> None:

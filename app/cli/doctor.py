@@ -68,7 +68,7 @@ def examine(settings: Settings, launchers: str | None) -> Iterator[Finding]:
     live = [one for one in workers if one["state"] != "offline"]
     if not live:
         yield Finding("worker", BAD, "no live worker: nothing can run", NO_WORKER)
-    scene = Scene(settings, [one for one in live if not one["draining"]], until)
+    scene = Scene(settings, [one for one in live if not one["draining"] and not one.get("paused")], until)
     yield from together([*_machines(scene, live), *_places(scene), ("shim", partial(shim, launchers))], until)
 
 

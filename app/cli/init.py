@@ -24,8 +24,8 @@ from app.cli import questions, units
 from app.cli.config import without_secrets
 from app.cli.doctor import examine, summary, tell
 from app.cli.errors import FAILED, Failure
-from app.cli.questions import Question, agreed, answer
-from app.cli.terminal import put
+from app.cli.questions import Question, answer
+from app.cli.terminal import agreed, put
 from app.settings import Settings, config_dir
 from app.wire import roots
 

@@ -1,4 +1,4 @@
-"""`ffgrid submit`, `jobs`, `show`, `watch`, `cancel`, `pause`, `resume` and `retry`.
+"""`ffgrid submit`, `jobs`, `show`, `watch`, `pause` and `resume`.
 
 A job is named by its id or by the start of it: four characters at least, as many as it takes.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 import time
 from argparse import Namespace
@@ -16,9 +15,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from app.cli import errors, progressbar, waiting, watching
+from app.cli import errors, filters, progressbar, waiting, watching
 from app.cli.client import Client
-from app.cli.errors import NOT_FOUND, TRY_AGAIN, UNREACHABLE, USAGE, Failure
+from app.cli.errors import NOT_FOUND, USAGE, Failure
 from app.cli.moments import within
 from app.cli.progressbar import age, clock, took
 from app.cli.submission import directory, submission
@@ -59,7 +58,7 @@ def submit(arguments: Namespace) -> int:
         told = partial(_told, as_json=arguments.json)
         return waiting.wait(client, body, told, show, arguments.timeout)
     answer = client.post(JOBS, body)
-    _warn(answer)
+    warn(answer)
     print(json.dumps(answer) if arguments.json else answer["id"])
     return 0
 
@@ -71,7 +70,8 @@ def listing(arguments: Namespace) -> int:
     client = client_of(arguments)
     found: list[Job] = []
     following = None
-    for page in _pages(client, arguments.limit, arguments.state):
+    which = filters.words(arguments)
+    for page in _pages(client, arguments.limit, which):
         found += page["jobs"]
         following = page["next"]
         if len(found) >= arguments.limit:
@@ -79,9 +79,9 @@ def listing(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps({"jobs": found, "next": following}))
     elif found:
-        put(_listed(found, client.now, columns(sys.stdout)))
+        put(listed(found, client.now, columns(sys.stdout)))
     else:
-        say("there are no such jobs" if arguments.state else "there are no jobs")
+        say("there are no such jobs" if which else "there are no jobs")
     return 0
 
 
@@ -109,26 +109,6 @@ def watch(arguments: Namespace) -> int:
     return 0 if job["state"] == DONE else errors.FAILED
 
 
-def cancel(arguments: Namespace) -> int:
-    """Ends jobs. Goes on with the next where one cannot be ended."""
-    client = client_of(arguments)
-    answers, status = [], 0
-    for name in arguments.jobs:
-        try:
-            answers.append(client.post(job_path(resolve(client, name), "cancel")))
-        except Failure as failure:
-            if failure.status in (UNREACHABLE, TRY_AGAIN):
-                raise
-            say(str(failure))
-            status = status or failure.status
-            continue
-        if not arguments.json:
-            print(f"{answers[-1]['id']} {answers[-1]['state']}", flush=True)
-    if arguments.json:
-        print(json.dumps({"jobs": answers}))
-    return status
-
-
 def pause(arguments: Namespace) -> int:
     """Stops a running job's ffmpeg where it is."""
     return _tell(arguments, "pause")
@@ -137,16 +117,6 @@ def pause(arguments: Namespace) -> int:
 def resume(arguments: Namespace) -> int:
     """Lets a paused job go on."""
     return _tell(arguments, "resume")
-
-
-def retry(arguments: Namespace) -> int:
-    """Runs a job that has ended again, as a new job."""
-    client = client_of(arguments)
-    old = resolve(client, arguments.job)
-    answer = client.post(job_path(old, "retry"), {"key": secrets.token_hex(16)})
-    _warn(answer)
-    print(json.dumps(answer) if arguments.json else answer["id"])
-    return 0
 
 
 def resolve(client: Client, text: str) -> str:
@@ -181,18 +151,18 @@ def _tell(arguments: Namespace, what: str) -> int:
 
 def _newest_down_to(client: Client, wanted: str) -> Iterator[Job]:
     """The newest jobs. An id begins with its time, so older ones than what is wanted need not be asked for."""
-    for number, page in enumerate(_pages(client, PAGE * PAGES, None), 1):
+    for number, page in enumerate(_pages(client, PAGE * PAGES, {}), 1):
         yield from page["jobs"]
         if number == PAGES or not page["jobs"] or page["jobs"][-1]["id"] < wanted:
             return
 
 
-def _pages(client: Client, limit: int, state: str | None) -> Iterator[dict[str, Any]]:
+def _pages(client: Client, limit: int, which: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Pages of jobs, the newest first, until there are no more."""
     left, before = limit, ""
     while left > 0:
-        asked = {"limit": min(left, PAGE), "state": state or "", "before": before}
-        query = urlencode({name: value for name, value in asked.items() if value}, safe=":")
+        place = {"before": before} if before else {}
+        query = urlencode({"limit": min(left, PAGE), **which, **place}, doseq=True)
         page = client.get(f"{JOBS}?{query}")
         yield page
         left, before = left - len(page["jobs"]), page["next"]
@@ -200,7 +170,7 @@ def _pages(client: Client, limit: int, state: str | None) -> Iterator[dict[str, 
             return
 
 
-def _listed(jobs: list[Job], now: float, room: int | None) -> str:
+def listed(jobs: list[Job], now: float, room: int | None) -> str:
     """The table; the commands take what the other columns leave, which on a narrow terminal are fewer."""
     rows = [HEADS, *(_row(job, now) for job in jobs)]
     if room is not None:
@@ -286,14 +256,15 @@ def _moment(at: float | None, now: float) -> str:
 
 def _told(answer: Job, as_json: bool) -> None:
     """The job is queued, and we are going to wait for it. Its id goes where it is in nobody's way."""
-    _warn(answer)
+    warn(answer)
     if as_json:
         print(json.dumps(answer), flush=True)
     elif sys.stderr.isatty():
         say(f"job {answer['id']}")
 
 
-def _warn(answer: Job) -> None:
+def warn(answer: Job) -> None:
+    """Says what the coordinator has warned of."""
     if "warning" in answer:
         say(answer["warning"])
 

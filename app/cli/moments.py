@@ -11,7 +11,7 @@ from types import FrameType
 
 from app.cli.errors import USAGE, Failure
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 SPANS = "30s, 10m, 24h, 7d"
 TIMES = "10m, 24h (so long ago), 2026-11-29T14:00 (here), or Unix seconds"
 
@@ -22,7 +22,7 @@ class TimedOut(BaseException):
 
 def span(text: str, flag: str) -> float:
     """Seconds: `90`, `90s`, `10m`, `24h`, `7d`. Raises Failure."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII)
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw]?)", text, re.ASCII)
     if not found or not float(found[1]):
         raise Failure(f"{flag}: expected a time such as {SPANS}, got {text!r}", USAGE)
     return float(found[1]) * UNITS[found[2] or "s"]
@@ -40,7 +40,7 @@ def moment(text: str, flag: str, now: float) -> float:
     """Unix seconds of a moment: so long before `now`, a date, a date and time, or Unix seconds. Raises Failure."""
     if re.fullmatch(r"\d{9,12}(\.\d{1,9})?", text, re.ASCII):
         return float(text)
-    if re.fullmatch(r"[\d.]+[smhd]", text, re.ASCII):
+    if re.fullmatch(r"[\d.]+[smhdw]", text, re.ASCII):
         return now - span(text, flag)
     from datetime import datetime
 

@@ -13,7 +13,7 @@ from app.cli.checks.finding import BAD, OK
 from app.cli.checks.server import SECONDS, look
 from app.cli.config import without_secrets
 from app.cli.errors import USAGE, Failure, explain
-from app.cli.terminal import painted, printable, put
+from app.cli.terminal import line, painted, printable, put
 from app.wire import roots
 from app.wire.signing import ID_LENGTHS, is_word
 
@@ -49,21 +49,9 @@ def answer(question: Question, given: str | None, is_asked: bool) -> str:
             return text
 
 
-def agreed(sentence: str) -> bool:
-    """Whether the person says yes. Raises Failure when nobody is there any more."""
-    return _line(f"{sentence} [y/N] ").strip().lower() in ("y", "yes")
-
-
 def _asked(question: Question) -> str:
     shown = f" [{without_secrets(question.default)}]" if question.default else ""
-    return _line(f"{question.text}{shown}: ").strip() or question.default
-
-
-def _line(prompt: str) -> str:
-    try:
-        return input(prompt)
-    except EOFError:
-        raise Failure("nobody answers: nothing was written", USAGE) from None
+    return line(f"{question.text}{shown}: ").strip() or question.default
 
 
 def redis(url: str) -> list[str]:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from typing import TextIO
 from unicodedata import category, combining, east_asian_width
 
+from app.cli.errors import USAGE, Failure
+
 MOVES = frozenset("\n\r\t")  # what ffmpeg itself uses on a terminal
 CLEAR = "\x1b[K"  # from the cursor to the end of the line
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -93,6 +95,19 @@ def put(text: str, stream: TextIO | None = None) -> None:
 def say(sentence: str) -> None:
     """Tells the person something that is not the command's output."""
     print(f"ffgrid: {printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def line(prompt: str) -> str:
+    """What the person types. Raises Failure when nobody is there any more."""
+    try:
+        return input(prompt)
+    except EOFError:
+        raise Failure("nobody answers: nothing was done", USAGE) from None
+
+
+def agreed(sentence: str) -> bool:
+    """Whether the person says yes. Raises Failure."""
+    return line(f"{sentence} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _width(character: str) -> int:

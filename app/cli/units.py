@@ -15,7 +15,7 @@ Wants=network-online.target
 [Service]
 User={user}
 Environment=FFGRID_CONFIG={config}
-ExecStart={ffgrid} web --host {host} --port {port}
+ExecStart={program} web --host {host} --port {port}
 Restart=always
 RestartSec=1
 UMask=0077
@@ -57,7 +57,7 @@ Wants=network-online.target
 [Service]
 User={user}
 Environment=FFGRID_CONFIG={config}
-ExecStart={ffgrid} worker
+ExecStart={program} worker
 Restart=always
 RestartSec=1
 # SIGTERM: it finishes what runs and takes nothing new. A second one, or the time below, hands the jobs back.
@@ -88,14 +88,14 @@ WantedBy=multi-user.target
 """
 
 
-def web(user: str, config: str, ffgrid: str, host: str, port: int) -> str:
+def web(user: str, config: str, program: str, host: str, port: int) -> str:
     """The coordinator's unit."""
-    return WEB.format(user=user, config=_path(config), ffgrid=_path(ffgrid), host=host, port=port)
+    return WEB.format(user=user, config=_path(config), program=_path(program), host=host, port=port)
 
 
-def worker(user: str, config: str, ffgrid: str) -> str:
+def worker(user: str, config: str, program: str) -> str:
     """A worker's unit."""
-    return WORKER.format(user=user, config=_path(config), ffgrid=_path(ffgrid))
+    return WORKER.format(user=user, config=_path(config), program=_path(program))
 
 
 def _path(path: str) -> str:

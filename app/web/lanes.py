@@ -13,6 +13,7 @@ from app.web.present import Moment
 from app.web.words import shortened, visible
 
 OLD = 86_400.0  # seconds without a submission after which an empty queue is not shown
+OWN = "worker"  # the label of which each worker has its own value
 ROWS = 100  # queues that are shown, those with the most waiting jobs first
 
 
@@ -72,7 +73,7 @@ class Shown:
 
 def shown(seen: Glance, workers: Sequence[Worker]) -> Shown:
     """The page at `seen.now`."""
-    rows = [queue for queue in seen.queues if queue.queued or queue.held or queue.used < OLD]
+    rows = [queue for queue in seen.queues if queue.queued or queue.held or _is_known(queue)]
     hidden = len(seen.queues) - len(rows[:ROWS])
     more = max(0, seen.retrying - len(seen.retries))
     return Shown(
@@ -83,6 +84,11 @@ def shown(seen: Glance, workers: Sequence[Worker]) -> Shown:
         words.number(more) if more else "",
         words.number(seen.dead) if seen.dead else "",
     )
+
+
+def _is_known(queue: Queue) -> bool:
+    """Whether it is shown while it is empty: not what `ffgrid doctor` asked one worker, nor what was long ago."""
+    return queue.used < OLD and OWN not in queue.needs["labels"]
 
 
 def _row(queue: Queue, workers: Sequence[Worker], now: float) -> Row:

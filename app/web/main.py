@@ -59,7 +59,7 @@ from app.web.leaving import Leaving, until_leaving
 from app.web.observed import Observed, Timings
 from app.web.topics import Feed, Topic
 from app.web.visit import Reception
-from app.wire.messages import FALLBACKS, FLEET, JOBS, SCALING, SUMMARY, WORKERS
+from app.wire.messages import FALLBACKS, FLEET, JOBS, QUEUES, SCALING, SUMMARY, WORKERS
 
 API = [
     Route(JOBS, api.submit, methods=["POST"]),
@@ -77,6 +77,7 @@ API = [
     Route(SCALING, metrics.scaling, methods=["GET"]),
     Route(FALLBACKS, fallbacks.report, methods=["POST"]),
     Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
+    Route(QUEUES, workforce.queues, methods=["GET"]),
     Route(WORKERS, workforce.workers, methods=["GET"]),
     Route(WORKERS + "/{worker_id}/drain", workforce.drain, methods=["POST"]),
     Route(WORKERS + "/{worker_id}/pause", workforce.pause_worker, methods=["POST"]),
@@ -192,7 +193,7 @@ def _routes() -> list[BaseRoute]:
         Route("/metrics", metrics.metrics),
         openapi.endpoint(API),
     ]
-    static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")))
+    static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")), middleware=[pages.SMALL])
     return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
 
 

@@ -11,10 +11,9 @@ import re
 import secrets
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,7 +23,7 @@ from app.state.job import is_id
 from app.web import problems
 from app.web.words import shortened, visible
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+=/@-]{0,127}")
+ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+=/@-]{0,127}")
 # What is asked again and again, by machines.
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/events", "/live"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -66,7 +65,7 @@ class Observed:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         began, answered = time.perf_counter(), False
-        request_id = request_id_of(Headers(scope=scope))
+        request_id = _request_id(scope["headers"])
         logs.about(request_id=request_id)
 
         async def told(message: Message) -> None:
@@ -74,7 +73,7 @@ class Observed:
             status = None if answered else _status(message)
             if status is not None:
                 answered = True
-                MutableHeaders(raw=message.setdefault("headers", []))["X-Request-ID"] = request_id
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
             if status is not None:
                 self._note(scope, status, time.perf_counter() - began)
@@ -96,8 +95,9 @@ class Observed:
         path = shortened(visible(scope.get("raw_path", b"").decode("latin-1")), 200)
         job_id = scope.get("path_params", {}).get("job_id", "")
         noted = {"method": method, "path": path, "status": status, "ms": round(seconds * 1000, 1)}
-        about = {"job_id": job_id} if is_id(job_id) else {}
-        log.info("%s %s %d in %.1f ms", method, path, status, seconds * 1000, extra={**noted, **about})
+        if is_id(job_id):
+            noted["job_id"] = job_id
+        log.info("%s %s %d in %.1f ms", method, path, status, seconds * 1000, extra=noted)
 
     def _route(self, scope: Scope) -> str:
         """The path as the list of routes has it: there are few of these, whatever is asked for."""
@@ -109,10 +109,12 @@ class Observed:
         return self._routes.get(scope.get("endpoint"), "other")
 
 
-def request_id_of(headers: Headers) -> str:
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's id for a request, or a new one."""
-    given = headers.get("x-request-id", "")
-    return given if ID.fullmatch(given) else secrets.token_hex(8)
+    for name, value in headers:
+        if name == b"x-request-id" and ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(8)
 
 
 def _status(message: Message) -> int | None:

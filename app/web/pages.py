@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -99,6 +101,10 @@ def redirect(path: str) -> Response:
     """Sends the browser to a path of ours, with GET."""
     return Response(status_code=303, headers={**HEADERS, "Location": below(path)})
 
+
+# Pages and static files go out compressed, streams of events as they are. Nothing in a page is secret and next to what
+# somebody else may have put there, so that its length tells nothing (BREACH).
+SMALL = Middleware(GZipMiddleware, minimum_size=800, compresslevel=6)
 
 _environment = Environment(
     loader=FileSystemLoader(asset_dir("templates")),

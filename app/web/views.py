@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.state.job import Job
 from app.state.jobs import command_line
+from app.state.queues import Queue
 from app.state.workers import Worker
+from app.web import coverage
 
 
 def job(one: Job) -> dict[str, Any]:
@@ -49,4 +52,18 @@ def worker(one: Worker) -> dict[str, Any]:
         "draining": one.draining,
         "paused": one.paused,
         **one.about,
+    }
+
+
+def queue(one: Queue, workers: Sequence[Worker]) -> dict[str, Any]:
+    """A queue as JSON."""
+    return {
+        "class": one.cls,
+        **one.needs,
+        "queued": one.queued,
+        "running": one.held,
+        "oldest": None if one.oldest is None else round(one.oldest, 3),
+        "lanes": {lane.name: {"queued": lane.queued, "running": lane.held} for lane in one.lanes},
+        "workers": [worker.id for worker in coverage.able(one.needs, workers) if worker.takes],
+        "why": coverage.why(one.needs, workers),
     }

@@ -47,13 +47,15 @@ SAID = {
 class Crew(Topic):
     """All workers."""
 
+    period = 1.0
+
     def __init__(self, jobs: Jobs, workers: Workers) -> None:
         self._jobs = jobs
         self._workers = workers
 
     def touched(self, event: Event) -> bool:
-        """Whether a worker has got or given up a job."""
-        return bool(event.worker) and event.event != "progress"
+        """Never: a busy farm moves many jobs a second, and a look reads all that run."""
+        return False
 
     async def look(self) -> Sequence[crew.Row]:
         """Raises a RedisError."""
@@ -80,24 +82,31 @@ class Seen:
 
 
 class One(Topic):
-    """One worker."""
+    """One worker. The jobs that ended last are read again when one of its own has ended."""
+
+    period = 1.0
 
     def __init__(self, jobs: Jobs, workers: Workers, worker_id: str) -> None:
         self._jobs = jobs
         self._workers = workers
         self._id = worker_id
+        self._ended: list[Job] = []
+        self._read_to = -1  # how many endings had been heard of when they were read
+        self._heard = 0
 
     def touched(self, event: Event) -> bool:
-        """Whether it has got or given up a job."""
-        return event.worker == self._id and event.event != "progress"
+        """Whether a job of its own has ended."""
+        is_news = event.worker == self._id and event.state in FINAL
+        self._heard += is_news
+        return is_news
 
     async def look(self) -> Seen:
         """Raises a RedisError."""
-        (_, now), known, (running, _), ended = await asyncio.gather(
-            self._jobs.revision(),
-            self._workers.all(),
-            self._jobs.page(RUNNING, state="running"),
-            self._ended(),
+        heard = self._heard
+        if self._read_to != heard:
+            self._ended, self._read_to = await self._newest(), heard
+        (_, now), known, (running, _) = await asyncio.gather(
+            self._jobs.revision(), self._workers.all(), self._jobs.page(RUNNING, state="running")
         )
         found: Worker | None = next((one for one in known if one.id == self._id), None)
         return Seen(
@@ -106,7 +115,7 @@ class One(Topic):
             crew.started(found, now) if found else None,
             crew.facts(found) if found else (),
             sorted(map(visible, map(str, found.about.get("encoders", ())))) if found else (),
-            crew.ended(ended, now)[:SHOWN],
+            crew.ended(self._ended, now)[:SHOWN],
         )
 
     def render(self, seen: Seen, acts: bool) -> Mapping[str, str]:
@@ -116,7 +125,7 @@ class One(Topic):
             f"worker-{part}": pages.render(f"_worker_{part}.html", seen=seen, acts=acts) for part in parts
         }
 
-    async def _ended(self) -> list[Job]:
+    async def _newest(self) -> list[Job]:
         """Those of the jobs that have ended last which it had: no index is kept for this."""
         found = await asyncio.gather(*(self._jobs.page(count, state=state) for state, count in ENDED))
         return [job for jobs, _ in found for job in jobs if job.worker == self._id and job.state in FINAL]

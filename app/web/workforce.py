@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +19,17 @@ from app.web.auth import signed
 async def workers(request: Request, client: Client, body: bytes) -> Response:
     """All workers that are remembered."""
     return answer({"workers": [views.worker(one) for one in await _workers(request).all()]})
+
+
+@signed(*ANYBODY)
+async def queues(request: Request, client: Client, body: bytes) -> Response:
+    """What waits and what workers have, by class of jobs and lane; who serves each class, or `why` nobody does.
+
+    Those with the most waiting jobs come first. `oldest` is for how many seconds the first of them has waited.
+    """
+    seen, known = await asyncio.gather(request.app.state.store.queues.look(), _workers(request).all())
+    rows = [views.queue(one, known) for one in seen.queues]
+    return answer({"queues": rows, "retrying": seen.retrying, "dead": seen.dead})
 
 
 @signed("admin")

@@ -49,6 +49,7 @@ LANES = ("live", "high", "normal", "low")
 
 JOBS = "/v1/jobs"
 BULK = "/v1/bulk"
+QUEUES = "/v1/queues"
 WORKERS = "/v1/workers"
 SUMMARY = "/v1/summary"
 SCALING = "/v1/scaling"

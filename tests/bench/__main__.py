@@ -33,6 +33,14 @@ BENCHMARKS = {
     "requests": ("requests:run", 50, "signed requests a second of one coordinator process"),
     "recovery": ("recovery:run", 75, "from the kill of a worker to its job running on another"),
     "memory": ("memory:run", 25, "memory of the idle parts"),
+    "tabs": (
+        "tabs:run",
+        75,
+        "200 open first pages: what they take of a processor, idle and at 4 changes a second",
+    ),
+    "latency": ("latency:run", 90, "from a worker's report to the change in a page, also in a real browser"),
+    "overview": ("overview:run", 20, "bytes of the first page for a browser that has never been here"),
+    "lists": ("lists:run", 200, "the list of 100 000 jobs: newest, filtered, a hundred pages deep"),
     "scale": ("scale:run", 300, "100 000 queued jobs and 1 000 idle workers: what gets slower, is any lost"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,12 @@ def children(parent: int, name: str = "") -> list[Process]:
     pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
     found = (look(pid) for pid in pids)
     return [one for one in found if one and one.parent == parent and name in ("", one.name)]
+
+
+def cpu(pid: int) -> float:
+    """Seconds of a processor that it has used. Raises OSError."""
+    fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pss(pid: int) -> float:

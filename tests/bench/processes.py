@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from app.state.job import Job
 from app.state.store import Store
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from tests.bench.figure import Aim, Figure, ratio
 from tests.bench.harness import TRIVIAL, Options, Stage, say
 from tests.bench.stats import median

@@ -24,7 +24,7 @@ from app.state.jobs import Jobs
 from app.state.store import Store
 from app.state.workers import BEAT, LEASE_MS
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from tests.bench.figure import Aim, Figure
 from tests.bench.harness import MOVIES, Options, Stage
 from tests.bench.proc import children, look

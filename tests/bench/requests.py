@@ -20,7 +20,7 @@ from typing import Any
 from app.state.store import Store
 from app.state.workers import BEAT
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from app.wire import keyfile, signing
 from app.wire.messages import JOBS, job_path
 from tests.bench.figure import Aim, Figure, ratio

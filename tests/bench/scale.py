@@ -65,9 +65,9 @@ def run(options: Options) -> Iterator[Figure]:
     with ExitStack() as stack:
         full, empty = (stack.enter_context(Stage(options)) for _ in range(2))
         asyncio.run(_turns(full, empty, WARMING))  # makes the classes, and loads the scripts
-        size, rate, held = _fill(full, options.long)
+        size, rate, held = fill(full, options.long)
         yield Figure(f"{size.name}.bytes-a-job", held, "B", aim=BYTES)
-        _filled(empty, "page", PAGE)
+        filled(empty, "page", PAGE)
         _herd(full, size.workers)
         yield from _busy(full, empty, size)
         took = asyncio.run(_turns(full, empty, samples))
@@ -80,16 +80,16 @@ def run(options: Options) -> Iterator[Figure]:
         yield from _drained(full, size, WARMING + samples + CROWD_WARMING + CROWD_SAMPLES, rate)
 
 
-def _fill(stage: Stage, is_long: bool) -> tuple[Size, float, float]:
+def fill(stage: Stage, is_long: bool) -> tuple[Size, float, float]:
     """Queues as much as there is room for: how much, at how many jobs a second, and the bytes of one."""
     before = _info(stage, "memory")["used_memory"]
-    rate = _filled(stage, "first", FIRST)
+    rate = filled(stage, "first", FIRST)
     size = WHOLE if is_long or 2 * WHOLE.jobs / rate < ROOM else LESS
-    rate = _filled(stage, "rest", size.jobs - FIRST)
+    rate = filled(stage, "rest", size.jobs - FIRST)
     return size, rate, (_info(stage, "memory")["used_memory"] - before) / size.jobs
 
 
-def _filled(stage: Stage, name: str, count: int) -> float:
+def filled(stage: Stage, name: str, count: int) -> float:
     """Queues that many jobs; how many a second."""
     share = count // FILLERS
     sides = [stage.side(scale_sides.fill, name=f"{name}-{number}", count=share) for number in range(FILLERS)]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from app.state.jobs import Submission
 from app.state.leases import Lease, Leases
@@ -23,7 +22,7 @@ from tests.bench import noop
 from tests.bench.harness import MOVIES, say
 
 FLIGHT = 64  # submissions in the air
-BATCH, HANDS = 32, 4  # jobs that one claim takes, and how many a drainer makes at once
+BATCH = 32  # jobs that one claim takes
 FULL, IDLE = "full", "idle"  # labels: the class that fills up, and the one that idle workers block on
 
 
@@ -140,7 +139,7 @@ async def finish(leases: Leases, held: Iterable[Lease]) -> None:
 
 
 def drain(url: str, name: str) -> None:
-    """A worker that takes all there is.
+    """A worker that takes all there is, a claim at a time, as real ones do.
 
     Says [began, ended, jobs started, finished, those at their first attempt], in monotonic seconds.
     """
@@ -150,18 +149,14 @@ def drain(url: str, name: str) -> None:
         leases = await register(store, name, FULL)
         own = streams(leases, FULL)
         beating = asyncio.create_task(_beat(leases, FULL))
-        counts: dict[str, Any] = {"started": 0, "finished": 0, "first": 0}
-
-        async def some() -> None:
-            while held := await leases.claim(own, BATCH):
-                counts["started"] += len(held)
-                counts["first"] += sum(lease.attempt == 1 for lease in held)
-                await finish(leases, held)
-                counts["finished"] += len(held)
-
+        started = finished = first = 0
         began = time.monotonic()
-        await asyncio.gather(*(some() for _ in range(HANDS)))
-        say([began, time.monotonic(), *counts.values()])
+        while held := await leases.claim(own, BATCH):
+            started += len(held)
+            first += sum(lease.attempt == 1 for lease in held)
+            await finish(leases, held)
+            finished += len(held)
+        say([began, time.monotonic(), started, finished, first])
         await beating
 
     asyncio.run(work())

@@ -22,7 +22,7 @@ from app.state.connect import RedisError
 from app.state.job import Job
 from app.state.store import Store
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from app.wire import keyfile
 from tests.bench.harness import MOVIES, Options, Stage
 from tests.bench.proc import children

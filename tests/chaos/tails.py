@@ -26,7 +26,7 @@ from app.state.keys import Keys
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from tests.bench.timing import Broken
 from tests.chaos import facts
 from tests.chaos.row import Row, Settings, none

@@ -60,3 +60,66 @@ def test_a_drained_worker_ends_and_then_there_is_none(own_farm: Farm) -> None:
     assert done.stdout == "w1 is draining: it takes nothing new and ends when its jobs have ended\n"
     assert (after.returncode, after.stdout) == (0, "")
     assert "start one with `ffgrid worker`" in after.stderr
+
+
+def test_a_worker_waits_until_it_is_resumed(own_farm: Farm) -> None:
+    paused = own_farm.ffgrid("pause-worker", "w1")
+    until(lambda: own_farm.known_workers()[0]["state"] == "paused")
+    words = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=d=0.1", "-f", "null", "-"]
+    job_id = own_farm.ffgrid("submit", "--", *words).stdout.strip()
+    resumed = own_farm.ffgrid("resume-worker", "w1", "--json")
+
+    assert paused.stdout == "w1 is paused: it takes nothing new until: ffgrid resume-worker w1\n"
+    assert resumed.returncode == 0
+    assert own_farm.ffgrid("watch", job_id).returncode == 0
+
+
+def test_a_drain_can_be_taken_back(own_farm: Farm) -> None:
+    words = ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
+    job_id = own_farm.ffgrid("submit", "--", *words).stdout.strip()
+    until(lambda: own_farm.job(job_id)["state"] == "running")
+    own_farm.ffgrid("drain", "w1")
+    resumed = own_farm.ffgrid("drain", "--resume", "w1")
+    until(lambda: own_farm.known_workers()[0]["state"] == "busy")
+    own_farm.ffgrid("cancel", job_id)
+
+    assert resumed.stdout == "w1 is online: it takes jobs\n"
+    assert own_farm.workers[0].is_alive
+
+
+def test_queues_say_what_waits_and_why_nobody_takes_it(farm: Farm) -> None:
+    empty = farm.ffgrid("queues")
+    words = ["submit", "--lane", "low", "--label", "gpu=none", "--", "ffprobe", "-v", "error", "x.mkv"]
+    job_id = farm.ffgrid(*words).stdout.strip()
+    shown = farm.ffgrid("queues")
+    (held,) = [one for one in farm.json("queues")["queues"] if one["queued"]]
+    farm.ffgrid("cancel", job_id)
+
+    assert (empty.returncode, empty.stdout, empty.stderr) == (
+        0,
+        "",
+        "ffgrid: nothing waits and nothing runs\n",
+    )
+    assert shown.stdout.splitlines()[0].split() == [
+        "NEEDS",
+        "LIVE",
+        "HIGH",
+        "NORMAL",
+        "LOW",
+        "RUNNING",
+        "OLDEST",
+        "WORKERS",
+    ]
+    assert shown.stdout.splitlines()[1].split()[:8] == [
+        "ffprobe",
+        ROOT_NAME,
+        "gpu=none",
+        "0",
+        "0",
+        "0",
+        "1",
+        "0",
+    ]
+    assert shown.stderr == f"ffgrid: ffprobe {ROOT_NAME} gpu=none: no live worker has the label gpu=none\n"
+    assert held["lanes"]["low"] == {"queued": 1, "running": 0}
+    assert (held["workers"], held["labels"]) == ([], {"gpu": "none"})

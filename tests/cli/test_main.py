@@ -15,7 +15,7 @@ from tests.farm import FFGRID
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 THIN = ("main", "client", "jobs", "fleet", "waiting", "watching", "submission", "shim", "terminal", "table")
-THIN += ("logs", "moments", "parser", "completion", "config", "health", "version")
+THIN += ("logs", "moments", "parser", "completion", "config", "health", "version", "many", "filters")
 
 
 @pytest.mark.parametrize("module", THIN)
@@ -30,9 +30,24 @@ def test_the_thin_commands_need_nothing_but_python(module: str) -> None:
     assert "asyncio" not in loaded
 
 
+@pytest.mark.parametrize("module", ["doctor", "init", "questions", "units"])
+def test_what_looks_at_all_needs_nothing_that_a_client_has_not(module: str) -> None:
+    code = f"import sys; sys.path.insert(0, sys.argv[1]); import app.cli.{module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(REPOSITORY)], capture_output=True, text=True, check=True
+    )
+
+    assert {name.split(".")[0] for name in done.stdout.split()} & {
+        "redis",
+        "starlette",
+        "msgspec",
+        "argon2",
+    } == set()
+
+
 @pytest.mark.parametrize(
     "words",
-    [["nix"], ["jobs", "--nix"], ["submit", "--lane", "x"], ["show"], ["cancel"], ["jobs", "--limit", "x"]],
+    [["nix"], ["jobs", "--nix"], ["submit", "--lane", "x"], ["show"], ["drain"], ["jobs", "--limit", "x"]],
 )
 def test_what_cannot_be_read_is_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -17,7 +17,19 @@ from app.state.scripting import names
 
 # Those about passwords, sessions and users of the dashboard touch no job, those about lists and operations neither;
 # what `relane` does is in tests/state/test_relane.py, what `depths` sees in tests/state/test_queues.py.
-DOOR = {"attempt", "enter", "hold", "user", "visit", "sift", "undertake", "proceed", "account", "relane", "depths"}
+DOOR = {
+    "attempt",
+    "enter",
+    "hold",
+    "user",
+    "visit",
+    "sift",
+    "undertake",
+    "proceed",
+    "account",
+    "relane",
+    "depths",
+}
 # What is counted for charts decides nothing, and the model has no part of it: tests/state/test_totals.py looks at it.
 SCRIPTS = ("prelude", *(name for name in names() if name not in DOOR))
 

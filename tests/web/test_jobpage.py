@@ -200,7 +200,10 @@ async def test_a_button_that_somebody_made_up_is_a_first_click(site: Site, after
     old = await site.submit()
     await site.end(old, "fail", exit=1)
 
-    assert (await site.operator.post(f"/jobs/{old}/retry", after=after)).status == 303
+    made = await site.operator.post(f"/jobs/{old}/retry", after=after)
+    assert made.status == 303
+    first = await site.operator.post(f"/jobs/{old}/retry", after="first")
+    assert first.headers["location"] == made.headers["location"]
 
 
 async def test_the_raw_job_is_what_the_api_says(site: Site):
@@ -320,6 +323,9 @@ async def test_a_worker_looks_at_the_files_and_everybody_sees_what_it_saw(site: 
     assert "The picture at 90 %: ffmpeg has made no picture there." in text(page)
     assert f'<img src="/jobs/{job_id}/thumbs/10"' in page
     assert "Look again" in await site.page(job_id)
+    for looker, _ in looks.values():  # what was seen is kept apart from who saw it
+        await site.store.redis.delete(site.store.keys.log(looker), site.store.keys.job(looker))
+    assert "250 B (25 % of the input)" in text(await site.page(job_id))
 
 
 async def test_a_picture_is_an_image_and_nothing_else(site: Site):

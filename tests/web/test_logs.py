@@ -68,6 +68,13 @@ async def test_what_a_bounded_log_has_dropped_is_known(store: Store):
     assert not await logs.is_whole(store.output, JOB)
 
 
+async def test_what_was_dropped_of_an_earlier_attempt_is_known(store: Store):
+    await fill(store, *(b"%d\n" % number for number in range(LOG_ENTRIES + 700)))
+    await fill(store, b"and\n", b"once\n", b"more\n", attempt=2)
+
+    assert not await logs.is_whole(store.output, JOB)
+
+
 async def test_a_gap_in_the_middle_is_known_too(store: Store):
     await fill(store, b"a\n")
     assert await logs.is_whole(store.output, JOB)

@@ -45,6 +45,13 @@ def test_queues_that_are_empty_for_a_day_are_not_shown() -> None:
     assert seen.hidden == "1"
 
 
+def test_what_was_asked_of_one_worker_is_shown_only_while_it_waits() -> None:
+    needs = requirement("ffmpeg", ["Movies"], {"worker": "w1"}, [])
+
+    assert lanes.shown(glance(queue(needs)), [worker("w1")]).rows == ()
+    assert only(glance(queue(needs, 1)), worker("w1")).queued == "1"
+
+
 def test_many_queues_are_cut() -> None:
     seen = lanes.shown(glance(*[queue(queued=1)] * 150), [])
 

@@ -9,6 +9,7 @@ import pytest
 from app.state.requirements import class_id
 from app.state.workers import Worker
 from app.web import crew, joining, shows
+from app.web.workers import One
 from tests.web.visitor import ABOUT, HOSTILE, NEEDS, Visitor, site
 
 __all__ = ["site"]
@@ -129,9 +130,11 @@ async def test_workers_are_listed_with_what_they_run(site: Visitor) -> None:
     await worker.beat(1, [class_id(NEEDS)], {})
     await worker.claim(worker.streams([class_id(NEEDS)]), 1)
 
+    await site.worker("idle")
+
     page = await site.get("/workers")
 
-    assert f'<a class="run" href="/jobs/{job}">film.mkv</a>' in page.text
+    assert page.text.count(f'<a class="run" href="/jobs/{job}">film.mkv</a>') == 1
     for words in (
         "busy",
         "1 / 2",
@@ -199,6 +202,20 @@ async def test_a_worker_that_is_not_there_is_not_found(site: Visitor, name: str)
 
     assert page.status == 404
     assert "There is no worker" in page.words
+
+
+async def test_a_job_that_ends_meanwhile_is_on_its_workers_page(site: Visitor) -> None:
+    worker, topic = await site.worker("den"), One(site.jobs, site.store.workers, "den")
+    job = await site.submit("late.mkv")
+    (lease,) = await worker.claim(worker.streams([class_id(NEEDS)]), 1)
+    before = await topic.look()
+    await worker.finish(lease, "succeed", {"exit": 0})
+
+    told = [topic.touched(event) for event in await site.store.events.since("0-0") or ()]
+    after = await topic.look()
+
+    assert (len(before.ended), [one.id for one in after.ended]) == (0, [job])
+    assert told == [False, False, True]
 
 
 async def test_a_worker_that_leaves_is_said_to_have_left(site: Visitor) -> None:

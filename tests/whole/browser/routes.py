@@ -10,9 +10,13 @@ from typing import NamedTuple
 from app.web.door import EVERYBODY, ROLES
 
 # What is no page though it is asked for with GET.
-NO_PAGE = re.compile(r"/(live|events)|.*/(json|raw|thumbs/.*|export)")
+NO_PAGE = re.compile(r"/(live|events|jobs[.]\w+)|.*/(raw|thumbs/.*)")
 # With what a page is asked for.
-ASKED = {"/setup": "/setup?t={link}", "/jobs/{job_id}/log": "/jobs/{hostile}/log?q=e"}
+ASKED = {
+    "/bulk": "/bulk?action=cancel&all=1",
+    "/setup": "/setup?t={link}",
+    "/jobs/{job_id}/log": "/jobs/{hostile}/log?q=e",
+}
 RANKS = (EVERYBODY, "viewer", "operator", "admin")
 
 Places = Mapping[str, Sequence[str]]  # what stands for a parameter of a path

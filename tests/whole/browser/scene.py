@@ -38,8 +38,15 @@ class Scene:
     def places(self) -> dict[str, list[str]]:
         """What may stand in the paths of pages."""
         jobs = [self.jobs[state] for state in ("hostile", "hostile done", "running", "queued")]
-        users = {"name": ["vera"], "link": [self.link]}
-        return {"job_id": jobs, "hostile": jobs[:1], "worker_id": ["attic", "w1"], "what": ["50"], **users}
+        return {
+            "job_id": jobs,
+            "hostile": jobs[:1],
+            "worker_id": ["attic", "w1"],
+            "name": ["vera"],
+            "what": ["50"],
+            "operation_id": ["0" * 26],
+            "link": [self.link],
+        }
 
 
 def fill(farm: Farm) -> Scene:

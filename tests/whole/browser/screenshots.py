@@ -20,6 +20,7 @@ from playwright.sync_api import Page
 
 from tests.farm import Farm, until
 from tests.whole.browser.backstage import Backstage
+from tests.whole.browser.conftest import KEPT
 from tests.whole.browser.routes import PAGES, Guarded
 from tests.whole.browser.scene import Scene, submit
 from tests.whole.browser.tabs import Tabs, chromium
@@ -71,7 +72,7 @@ def farm(workers: bool) -> Iterator[Farm]:
     """Two coordinators behind a proxy; with workers: two that work, and one that is leaving."""
     with tempfile.TemporaryDirectory(prefix="ffgrid-pictures-") as name:
         folder = Path(name)
-        with Farm.start(folder, workers=0) as started, behind("haproxy", started, folder):
+        with Farm.start(folder, workers=0, options=KEPT) as started, behind("haproxy", started, folder):
             for worker, slots in (("tower", 2), ("attic", 1), ("den", 1)) if workers else ():
                 started.start_worker(worker, slots)
             yield started

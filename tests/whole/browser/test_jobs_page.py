@@ -1,0 +1,99 @@
+"""The list of jobs in a real browser: it is narrowed while one types, moves nothing, and acts on many."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.farm import Farm
+from tests.whole.browser.backstage import Backstage
+from tests.whole.browser.tabs import Tabs, is_current
+
+TRAP = {"trap": "list"}
+
+
+def rows(page: Page) -> list[str]:
+    """The ids of the rows, in their order."""
+    return [
+        one.removeprefix("job-")
+        for one in page.locator("table.jobs tbody tr").evaluate_all("(all) => all.map((one) => one.id)")
+    ]
+
+
+def test_the_list_is_narrowed_while_one_types_and_focus_stays(tabs: Tabs, backstage: Backstage):
+    (wanted,) = backstage.queue(1, TRAP, "needle-in-hay")
+    backstage.queue(3, TRAP, "hay")
+    page = tabs.open("/jobs")
+    search = page.get_by_label("Command or id")
+
+    search.press_sequentially("NEEDLE-in", delay=20)
+    expect(page.locator("table.jobs tbody tr")).to_have_count(1)
+
+    assert rows(page) == [wanted]
+    expect(search).to_be_focused()
+    expect(page).to_have_url(re.compile(r"/jobs\?q=NEEDLE-in$"))
+    page.get_by_label("Lane", exact=True).select_option("low")
+    expect(page.get_by_text("No job matches.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/jobs\?q=NEEDLE-in&lane=low$"))
+    page.go_back()
+    expect(page.locator("table.jobs tbody tr")).to_have_count(1)
+    expect(page.get_by_label("Command or id")).to_have_value("NEEDLE-in")
+    page.get_by_label("Made since").fill("yester")
+    expect(page.get_by_text("Since: expected a time")).to_be_visible()
+
+
+def test_rows_change_where_they_stand_and_new_ones_are_only_counted(tabs: Tabs, backstage: Backstage):
+    made = backstage.queue(3, TRAP, "stays")
+    page = tabs.open("/jobs?label=trap%3Dlist&q=stays", "operator")
+    is_current(page)
+    before = rows(page)
+    assert sorted(before) == sorted(made)
+    page.get_by_label(f"Select {made[1]}").check()
+    expect(page.locator("#selected")).to_have_text("1 selected")
+
+    backstage.cancel(made[0], "not wanted any more")
+    expect(page.locator(f"#job-{made[0]} .badge")).to_contain_text("cancelled")
+    expect(page.locator(f"#job-{made[0]}")).to_contain_text("not wanted any more")
+    backstage.queue(2, TRAP, "stays")
+    backstage.queue(1, TRAP, "other")
+    expect(page.locator(".pill")).to_have_text("2 new jobs")
+
+    assert rows(page) == before
+    expect(page.get_by_label(f"Select {made[1]}")).to_be_checked()
+    page.locator(".pill").click()
+    expect(page.locator("table.jobs tbody tr")).to_have_count(5)
+
+
+def test_selected_jobs_are_cancelled_after_a_question(farm: Farm, tabs: Tabs, backstage: Backstage):
+    made = backstage.queue(3, TRAP, "picked")
+    page = tabs.open("/jobs?q=picked", "operator")
+    page.get_by_label("Select all jobs of this page").check()
+    page.get_by_label(f"Select {made[0]}").uncheck()
+    expect(page.locator("#selected")).to_have_text("2 selected")
+
+    page.get_by_role("button", name="Cancel …").click()
+    expect(page.locator("#concerned")).to_have_text("2 jobs")
+    page.get_by_role("button", name="Cancel: 2 jobs").click()
+
+    expect(page.locator("#operations tbody tr").first).to_contain_text("2 of 2 done")
+    assert [farm.job(one)["state"] for one in made] == ["queued", "cancelled", "cancelled"]
+
+
+def test_all_that_match_are_run_again_without_a_script(farm: Farm, tabs: Tabs, backstage: Backstage):
+    made = backstage.queue(4, TRAP, "again")
+    for one in made:
+        backstage.cancel(one, "for now")
+    page = tabs.open("/jobs?state=cancelled&q=again", "operator", java_script_enabled=False)
+    page.get_by_label("all 4").check()
+    page.get_by_role("button", name="Run again …").click()
+    page.get_by_role("button", name="Run again: 4 jobs").click()
+    expect(page).to_have_url(re.compile("/jobs#operations$"))
+
+    def fresh() -> list[str]:
+        page.goto(f"{tabs.url}/jobs?state=queued&q=again")
+        return rows(page)
+
+    while len(fresh()) < 4:
+        page.wait_for_timeout(200)
+    assert {farm.job(one)["retry_of"] for one in fresh()} == set(made)
