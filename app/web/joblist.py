@@ -91,7 +91,8 @@ class JobCounts(Topic):
         """A number each."""
         counts = {"all": sum(seen.values()), **seen}
         return {
-            f"count-{name}": pages.render("_count.html", name=name, count=n) for name, n in counts.items()
+            f"count-{name}": pages.render("_count.html", name=name, count=words.number(n))
+            for name, n in counts.items()
         }
 
 
@@ -214,7 +215,7 @@ def _list(
     return {
         **_nothing(asked, ""),
         "rows": [jobrows.job(one, now) for one in page.jobs],
-        "total": total,
+        "total": None if total is None else words.number(total),
         "older": page.older and at("/jobs", asked, n=size, before=page.older),
         "newer": page.newer and at("/jobs", asked, n=size, after=page.newer),
         "first": "" if is_top else at("/jobs", asked, n=size),
