@@ -245,8 +245,10 @@ def _chips(asked: dict[str, str]) -> Sequence[Chip]:
 def _answer(
     request: Request, status: int, context: dict[str, Any], size: str, listed: dict[str, Any]
 ) -> Response:
-    response = pages.page("jobs.html", status, size=size, **context, **listed)
-    if pages.is_htmx(request):
+    places = {name: request.query_params.get(name, "") for name in ("before", "after")}
+    again = at("/jobs", asked_for(request), n=size, **places, again="1")  # the same list, read anew
+    response = pages.page("jobs.html", status, size=size, again=again, **context, **listed)
+    if pages.is_htmx(request) and "again" not in request.query_params:
         response.headers["HX-Push-Url"] = pages.below(at("/jobs", asked_for(request), n=size))
     return response
 
