@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.cli.admission import KEYS, USERS
 from app.cli.command import CONFIG, JSON, KEY, MASTER, REDIS, ROOTS, URL, Command, argument
+from app.cli.moments import timeout
 from app.wire.messages import LANES
 
 SERVING = (
@@ -130,6 +131,13 @@ SERVING = (
         (
             argument(
                 "--shim", metavar="DIR", help="where the launchers are (default: PATH and usual places)"
+            ),
+            argument(
+                "--timeout",
+                type=timeout,
+                default=30.0,
+                metavar="TIME",
+                help="how long all checks may take together (default: 30s)",
             ),
             JSON,
             REDIS,
