@@ -102,6 +102,7 @@ SERVING = (
                         action="store_true",
                         help="never run the local ffmpeg when a call cannot be sent away",
                     ),
+                    JSON,
                     CONFIG,
                 ),
                 "ffgrid shim install /usr/lib/ffgrid --roots Movies=/media/movies",
