@@ -22,7 +22,7 @@ DEMO   := $(VENV)/demo.stamp
 DEV    := $(VENV)/dev.stamp
 FFMPEG := $(VENV)/ffmpeg.stamp
 
-.PHONY: help demo test conformance bench chaos lint lock clean system
+.PHONY: help demo test conformance screenshots bench chaos lint lock clean system
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -36,6 +36,9 @@ test: $(DEV) system ## install, then run the whole test suite
 
 conformance: $(DEV) system ## run each case of docs/conformance.md by the real ffmpeg and through a farm; print a table
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.whole.conformance $(ARGS)
+
+screenshots: $(DEV) system ## write pictures of every page of the dashboard into screenshots/, for people to look at
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.whole.browser.screenshots $(ARGS)
 
 bench: $(DEV) system ## measure: latencies, throughput, recovery
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench $(ARGS)

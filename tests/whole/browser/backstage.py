@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.state.clients import Master
+from app.state.history import MINUTE
 from app.state.jobs import Jobs, Submission
 from app.state.leases import Lease
 from app.state.requirements import class_id
@@ -114,6 +115,21 @@ class Backstage:
         async def work(store: Store, jobs: Jobs) -> None:
             await store.redis.zrem(store.keys.workers, worker)
             await store.redis.delete(store.keys.worker(worker))
+
+        self._do(work)
+
+    def remember(self, samples: Iterable[Mapping[str, int]]) -> None:
+        """The farm has a past: a sample a minute, up to now."""
+
+        async def work(store: Store, jobs: Jobs) -> None:
+            known = [{name: int(value) for name, value in one.items()} for one in samples]
+            now = int((await store.redis.time())[0]) // MINUTE
+            await store.redis.delete(store.keys.history)
+            for ago, one in zip(range(len(known), 0, -1), known, strict=True):
+                await store.redis.xadd(store.keys.history, one, id=f"{(now - ago) * MINUTE * 1000}-0")
+            await store.redis.hset(
+                store.keys.totals, mapping={k: v for k, v in known[-1].items() if ":" in k}
+            )
 
         self._do(work)
 

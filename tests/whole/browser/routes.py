@@ -10,12 +10,12 @@ from typing import NamedTuple
 from app.web.door import EVERYBODY, ROLES
 
 # What is no page though it is asked for with GET.
-NO_PAGE = re.compile(r"/(live|events|jobs\.\w+)|.*/(json|picture/.*|export)")
+NO_PAGE = re.compile(r"/(live|events|jobs[.]\w+)|.*/(raw|thumbs/.*)")
 # With what a page is asked for.
 ASKED = {
     "/bulk": "/bulk?action=cancel&all=1",
     "/setup": "/setup?t={link}",
-    "/jobs/{job_id}/log": "/jobs/{job_id}/log?q=e",
+    "/jobs/{job_id}/log": "/jobs/{hostile}/log?q=e",
 }
 RANKS = (EVERYBODY, "viewer", "operator", "admin")
 

@@ -37,10 +37,11 @@ class Scene:
     @property
     def places(self) -> dict[str, list[str]]:
         """What may stand in the paths of pages."""
-        jobs = list(self.jobs.values())
+        jobs = [self.jobs[state] for state in ("hostile", "hostile done", "running", "queued")]
         return {
             "job_id": jobs,
-            "worker_id": ["w1", "attic"],
+            "hostile": jobs[:1],
+            "worker_id": ["attic", "w1"],
             "name": ["vera"],
             "what": ["50"],
             "operation_id": ["0" * 26],

@@ -140,7 +140,7 @@ class Tabs:
         place = urlsplit(request.url)
         if place.scheme not in ("data", "blob") and place.hostname not in OURS:
             self._complaints.append(f"asked a foreign host: {request.url}")
-        if STREAM in request.headers.get("accept", ""):
+        if place.path == "/events":
             self.streams.append(request)
 
     def _ended(self, request: Request) -> None:

@@ -150,4 +150,4 @@ def test_either_process_shows_the_same(farm: Farm, tabs: Tabs, scene: Scene):
     shown = [tabs.open("/", at=web.url).evaluate(rows) for web in farm.webs]
 
     assert shown[0] == shown[1]
-    assert {f"job-{scene.jobs['done']}", "worker-w1"} <= set(shown[0])
+    assert {f"run-{scene.jobs['running']}", "worker-w1"} <= set(shown[0])
