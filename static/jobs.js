@@ -14,7 +14,7 @@
   };
   document.addEventListener("change", (event) => {
     if (event.target.id === "all-rows") for (const pick of picks()) pick.checked = event.target.checked;
-    if (event.target.form?.id === "bulk" || event.target.id === "all-rows") count();
+    if (event.target.name === "id" || event.target.id === "all-rows") count();
   });
   document.addEventListener("htmx:after:swap", count);
   count();

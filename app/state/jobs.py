@@ -88,10 +88,14 @@ class Jobs:
         """Why no live worker can run this, in words; "" if one can."""
         return why_nobody(needs, [(worker.id, worker.about) for worker in await self._workers.live()])
 
-    async def why_waits(self, job: Job) -> str:
-        """Why nobody can take this queued job, in words; "" if a live worker can."""
-        needs = await self._redis.hget(self._keys.classes, job.cls)
-        return await self.why_nobody(json.loads(needs)) if needs else ""
+    async def prospects(self, job: Job) -> tuple[list[str], str]:
+        """The live workers that can take this queued job; and why there is none, in words, or ""."""
+        stored = await self._redis.hget(self._keys.classes, job.cls)
+        if stored is None:
+            return [], ""
+        needs, live = json.loads(stored), await self._workers.live()
+        able = [worker.id for worker in live if not missing(needs, worker.about)]
+        return able, why_nobody(needs, [(worker.id, worker.about) for worker in live])
 
     async def get(self, job_id: str) -> Job:
         """Raises NoSuchJob."""

@@ -24,7 +24,7 @@ from app.web.problems import Problem
 async def confirm(request: Request) -> Response:
     """How many jobs it would concern, the newest of them, and the button that does it."""
     query = request.query_params
-    fields = {name: query.get(name, "") for name in ("action", "lane")}
+    fields = {name: query.get(name, "") for name in ("action", "to")}
     words = asked_for(request)
     if query.get("all") != "1":
         fields["ids"] = ",".join(query.getlist("id"))
@@ -79,7 +79,7 @@ async def _work(request: Request, fields: dict[str, str]) -> Work:
         "key": fields.get("key", "confirming"),
         "action": action,
         **({"ids": ids.split(",")} if ids else {"filter": {**words, "label": labels}}),
-        **({"lane": fields.get("lane", "")} if action == "lane" else {}),
+        **({"lane": fields.get("to", "")} if action == "lane" else {}),
     }
     checked = schema.decode(msgspec.json.encode(asked), schema.Bulk)
     which = Filter() if ids else filters.parse(words, labels, await lists_of(request).now())

@@ -17,7 +17,7 @@ from app.state.events import Event
 from app.state.job import Job, NoSuchJob, is_id
 from app.state.jobs import Jobs, command_line
 from app.state.output import Output
-from app.web import door, jobview, live, logs, media, pages, preparing, probing, steering, views
+from app.web import attempts, door, jobview, live, logs, media, pages, preparing, probing, steering, views
 from app.web.acting import acted, record
 from app.web.api import answer, jobs
 from app.web.forms import form
@@ -35,7 +35,7 @@ class Seen:
 
     head: jobview.Head
     progress: jobview.Progress | None
-    history: tuple[jobview.Step, ...]
+    history: tuple[attempts.Step, ...]
     media: media.View
 
 
@@ -62,18 +62,18 @@ class JobTopic(Topic):
         except NoSuchJob:
             return None
         waits = job.state == lifecycle.QUEUED
-        (_, now), again, looks, place, nobody = await asyncio.gather(
+        (_, now), again, looks, place, prospects = await asyncio.gather(
             self._jobs.revision(),
             self._jobs.again(job.id),
             self._looks.known(job),
             self._jobs.position(job) if waits else _nothing(),
-            self._jobs.why_waits(job) if waits else _nothing(),
+            self._jobs.prospects(job) if waits else _nothing(),
         )
         self._lookers = {one.looker for one in looks.values() if one.waits}
         return Seen(
-            jobview.head(job, again, place, nobody or ""),
+            jobview.head(job, again, place, *(prospects or ([], ""))),
             jobview.progress(job, self._told, now),
-            jobview.history(job, now),
+            attempts.history(job, now),
             media.view(job, looks),
         )
 
@@ -95,28 +95,17 @@ class LogFeed(Feed):
         self._id = job_id
         self._output = output
         self._at = ""
-        self._reader = Reader()
+        self._reader: Reader | None = None
 
     async def read(self, after: str) -> Sequence[tuple[str, str]]:
         """What follows: each entry's pieces."""
-        reader, goes_on, self._at = (
-            self._reader,
-            after == self._at,
-            "",
-        )  # nobody else goes on with it meanwhile
-        if not goes_on:
-            reader = await self._resumed(after)
-        entries = await self._output.read_log(self._id, after, count=logs.BATCH)
-        shown = [(entry.id, reader.read([entry])) for entry in entries]
-        self._reader, self._at = reader, entries[-1].id if entries else after
+        known, self._reader = (
+            self._reader if after == self._at else None,
+            None,
+        )  # nobody else goes on with it now
+        reader, shown = await logs.grown(self._output, self._id, after, known)
+        self._reader, self._at = reader, shown[-1][0] if shown else after
         return [(at, pages.render("_log.html", pieces=pieces)) for at, pieces in shown]
-
-    async def _resumed(self, after: str) -> Reader:
-        """A reader that knows what stands before."""
-        ms, _, serial = after.partition("-")
-        reader = Reader()
-        reader.read(await self._output.log_before(self._id, f"{ms}-{int(serial) + 1}", 2))
-        return reader
 
 
 @door.reachable

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from signal import Signals
 from typing import Any
 
 from app.state import lifecycle
 from app.state.job import Job
 from app.state.position import Position
 from app.web import shell, words
-from app.web.present import BADGES, Badge, Moment, badge, moment, reported
+from app.web.attempts import signal_name
+from app.web.present import Badge, Moment, badge, moment, reported
 from app.web.words import NOTHING, visible
 from app.wire.messages import CAUSES
 
+NAMED = 5  # workers that are named, at most
+
 # What a button does to a job in each state; see `actions`.
 CANCEL, PAUSE, RESUME, RETRY = "cancel", "pause", "resume", "retry"
-
-_EVENTS = {
-    "succeed": "done",
-    "fail": "failed",
-    "defer": "failed",
-    "lose": "failed",
-    "release": "cancelled",
-    "bury": "dead",
-    "cancel": "cancelled",
-}
-_LABELS = {"defer": "failed, tried again", "lose": "worker lost", "release": "handed back"}
 
 
 @dataclass(frozen=True)
@@ -65,19 +56,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A line of the job's history."""
-
-    badge: Badge
-    label: str
-    at: Moment
-    worker: str
-    took: str
-    ended: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Lines:
     """The command for people: as its caller wrote it, folded, and to be submitted once more."""
 
@@ -87,8 +65,8 @@ class Lines:
     view: tuple[Fact, ...]
 
 
-def head(job: Job, again: str, place: Position | None, nobody: str) -> Head:
-    """`again` is the job that has run this one's command again; `nobody` why no worker can take it, or ""."""
+def head(job: Job, again: str, place: Position | None, able: Sequence[str] = (), nobody: str = "") -> Head:
+    """`again` is the job that has run this one's command again; `able` who can take it, or `nobody` why none can."""
     shown = badge(job)
     return Head(
         id=job.id,
@@ -98,7 +76,7 @@ def head(job: Job, again: str, place: Position | None, nobody: str) -> Head:
         tone="bad" if (nobody and job.state == "queued") or job.state in ("failed", "dead") else "wait",
         retry_of=str(job.spec.get("retry_of") or ""),
         again=again,
-        facts=_facts(job),
+        facts=_facts(job, able),
         can=actions(job),
     )
 
@@ -169,30 +147,6 @@ def progress(job: Job, told: float | None, now: float) -> Progress | None:
     )
 
 
-def history(job: Job, now: float) -> tuple[Step, ...]:
-    """What has happened to it, the first first."""
-    steps = [_step("queued", f"submitted by {job.owner}", job.created, now)]
-    lost = (job.attempts[0]["number"] - 1) if job.attempts else 0
-    if lost > 0:
-        steps.append(_step("queued", f"{words.number(lost)} attempts before, not kept", job.created, now))
-    steps += [_attempt(one, now) for one in job.attempts]
-    last = job.attempts[-1]["number"] if job.attempts else 0
-    if job.state in lifecycle.HELD and job.started is not None:
-        took = words.duration(now - job.started)
-        steps.append(
-            _step("running", f"attempt {job.attempt}", job.started, now, worker=job.worker or "", took=took)
-        )
-    elif job.state == lifecycle.WAITING and job.due is not None:
-        steps.append(
-            _step("waiting", f"attempt {job.attempt + 1} is due {words.after(job.due - now)}", now, now)
-        )
-    elif (
-        job.ended and job.finished is not None and (not last or job.attempts[-1]["ended"] < job.finished - 1)
-    ):
-        steps.append(_step(job.state, job.state, job.finished, now, reason=job.reason))
-    return tuple(steps)
-
-
 def lines(spec: Mapping[str, Any], folded: str) -> Lines:
     """The job's command; `folded` is it with the names of roots."""
     return Lines(
@@ -203,26 +157,24 @@ def lines(spec: Mapping[str, Any], folded: str) -> Lines:
     )
 
 
-def signal_name(number: int) -> str:
-    """SIGKILL for 9."""
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _facts(job: Job) -> tuple[Fact, ...]:
+def _facts(job: Job, able: Sequence[str]) -> tuple[Fact, ...]:
     held = job.state not in (lifecycle.QUEUED, lifecycle.WAITING)
     labels = ", ".join(f"{name}={value}" for name, value in job.spec.get("labels", {}).items())
     known = (
         ("lane", job.lane),
         ("worker", (job.worker or "") if held else ""),
+        ("can be run by", _some(able)),
         ("labels", labels),
         ("owner", job.owner),
         ("exit", "" if job.exit is None else str(job.exit)),
         ("signal", "" if job.signal is None else signal_name(job.signal)),
     )
     return tuple(Fact(name, visible(value)) for name, value in known if value)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {words.number(len(names) - NAMED)} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _losses(job: Job) -> str:
@@ -252,47 +204,3 @@ def _of(done: float | None, whole: float | None) -> str:
     if done is None:
         return ""
     return f"{words.clock(done)} of {words.clock(whole)}" if whole else words.clock(done)
-
-
-def _attempt(one: Mapping[str, Any], now: float) -> Step:
-    event = one["event"]
-    label = f"attempt {one['number']}: {_LABELS.get(event, _EVENTS.get(event, event))}"
-    return _step(
-        _EVENTS.get(event, "failed"),
-        label,
-        one["started"],
-        now,
-        worker=one["worker"] or "",
-        took=words.duration(one["ended"] - one["started"]),
-        ended=_ending(one),
-        reason=one["reason"],
-    )
-
-
-def _ending(one: Mapping[str, Any]) -> str:
-    status = f"exit {one['exit']}" if one["exit"] is not None else ""
-    status = signal_name(one["signal"]) if one["signal"] else status
-    cause = one["cause"] if one["cause"] not in ("exit", "signal") else ""
-    return ", ".join(part for part in (status, cause) if part)
-
-
-def _step(
-    state: str,
-    label: str,
-    at: float,
-    now: float,
-    *,
-    worker: str = "",
-    took: str = "",
-    ended: str = "",
-    reason: str = "",
-) -> Step:
-    return Step(
-        badge=BADGES[state],
-        label=visible(label),
-        at=moment(at, now),
-        worker=visible(worker),
-        took=took,
-        ended=visible(ended),
-        reason=visible(words.shortened(reason, 1000)),
-    )

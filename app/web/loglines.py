@@ -73,6 +73,13 @@ class Reader:
                 self._last = entry
         return pieces
 
+    def leave_out(self, lines: int) -> list[Piece]:
+        """Says that so many lines are not shown."""
+        pieces: list[Piece] = []
+        what = "1 line is" if lines == 1 else f"{number(lines)} lines are"
+        self._add_line(pieces, "gap", f"{what} left out here, they came too fast: the download has them")
+        return pieces
+
     def _say_where(self, entry: Entry, pieces: list[Piece]) -> None:
         last = self._last
         if count := missing(last, entry):
@@ -105,7 +112,7 @@ class Reader:
         self._returned.discard(entry.kind)
         if over and pieces and self._open and pieces[-1].kind == stream(entry):
             over = pieces.pop().over
-        pieces.append(Piece(stream(entry), _shown(text), over and self._open))
+        pieces.append(Piece(stream(entry), shown(text), over and self._open))
         self._open = True
 
     def _end(self, entry: Entry, pieces: list[Piece]) -> None:
@@ -122,7 +129,7 @@ def lines(pieces: Iterable[Piece]) -> int:
     return sum(piece.text.endswith("\n") for piece in pieces)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """The text with every character visible but tabs, which are no harm."""
     if len(text) > LONGEST:
         text = shortened(text, LONGEST) + f" ({number(len(text))} characters, all of them in the download)"

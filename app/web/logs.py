@@ -15,7 +15,10 @@ from app.web.loglines import Piece, Reader, missing
 
 WAIT = 2.0  # seconds a followed log waits before it looks at the job's state
 LINES = 500  # that a page begins with
+FEW = 8  # entries of which a page's lines are looked for first
 BATCH = 100  # entries that are read at a time: 1.6 MB at most
+FLOOD = 128_000  # bytes that a page is shown at a time of what has come since
+LONGEST = 1 << 16  # characters of a line without an end that are remembered
 FOUND = 500  # lines that a search shows, at most
 
 
@@ -61,14 +64,51 @@ async def tail(output: Output, job_id: str) -> Tail:
     """The last lines, at least LINES if there are so many."""
     entries: list[Entry] = []
     pieces: list[Piece] = []
-    earlier = True
+    earlier, count = True, FEW
     while earlier and loglines.lines(pieces) < LINES and len(entries) < LINES:
-        found = await output.log_before(job_id, entries[0].id if entries else "", BATCH)
-        entries, earlier = [*found, *entries], len(found) == BATCH
+        found = await output.log_before(job_id, entries[0].id if entries else "", count)
+        entries, earlier = [*found, *entries], len(found) == count
         pieces = Reader().read(entries)
+        count = min(2 * count, BATCH)
     _, dropped = await output.log_size(job_id)
     cut = pieces[-LINES:]
     return Tail(cut, entries[-1].id if entries else "0-0", earlier or len(cut) < len(pieces), dropped)
+
+
+async def grown(
+    output: Output, job_id: str, after: str, reader: Reader | None
+) -> tuple[Reader, list[tuple[str, list[Piece]]]]:
+    """What follows that entry, each entry's id and pieces, and who reads on there.
+
+    `reader` has read what stands before; without one, another is made. Of a flood only the end is shown.
+    """
+    reader = reader or await _resumed(output, job_id, after)
+    entries = await output.read_log(job_id, after, count=BATCH)
+    shown = _last(entries)
+    if skipped := entries[: len(entries) - len(shown)]:
+        left_out = sum(entry.data.count(b"\n") for entry in skipped)
+        reader = Reader()
+        reader.read(skipped[-1:])
+        gap = reader.leave_out(left_out)
+        return reader, [(skipped[-1].id, gap), *((entry.id, reader.read([entry])) for entry in shown)]
+    return reader, [(entry.id, reader.read([entry])) for entry in shown]
+
+
+async def _resumed(output: Output, job_id: str, after: str) -> Reader:
+    """A reader that knows what stands before."""
+    ms, _, serial = after.partition("-")
+    reader = Reader()
+    reader.read(await output.log_before(job_id, f"{ms}-{int(serial) + 1}", 2))
+    return reader
+
+
+def _last(entries: list[Entry]) -> list[Entry]:
+    """The last entries, of no more than FLOOD bytes; one at least."""
+    size, first = 0, len(entries)
+    while first and (size < FLOOD or first == len(entries)):
+        first -= 1
+        size += len(entries[first].data)
+    return entries[first:]
 
 
 async def stored(output: Output, job_id: str, stream: str = "") -> AsyncIterator[bytes]:
@@ -88,27 +128,30 @@ async def is_whole(output: Output, job_id: str) -> bool:
 async def search(output: Output, job_id: str, text: str) -> Found:
     """The first lines that hold the text, whatever its case."""
     found: list[tuple[int, str, int, str]] = []
-    async for line in _lines(output, job_id):
-        if text.casefold() in line[-1].casefold():
-            found.append(line)
+    wanted = text.casefold()
+    async for attempt, stream, number, raw in _lines(output, job_id, wanted):
+        line = raw.rstrip("\r").rpartition("\r")[2]  # what a terminal shows of it in the end
+        if wanted in line.casefold():
+            found.append((attempt, stream, number, loglines.shown(line)))
         if len(found) > FOUND:
             return Found(found[:FOUND], True)
     return Found(found, False)
 
 
-async def _lines(output: Output, job_id: str) -> AsyncIterator[tuple[int, str, int, str]]:
-    reader, number, line, where = Reader(), 1, "", (0, "")
+async def _lines(output: Output, job_id: str, wanted: str) -> AsyncIterator[tuple[int, str, int, str]]:
+    """The lines that may hold it. What does not is only counted: a log may have half a million lines."""
+    number, rests = 1, dict[tuple[int, bytes], str]()
     async for entry in _entries(output, job_id):
         where = (entry.attempt, loglines.stream(entry))
-        for piece in reader.read([entry]):
-            if piece.kind in ("mark", "gap"):
-                continue
-            line = piece.text if piece.over else line + piece.text
-            if line.endswith("\n"):
-                yield (*where, number, line.rstrip("\n"))
-                number, line = number + 1, ""
-    if line:
-        yield (*where, number, line)
+        text = rests.pop((entry.attempt, entry.kind), "") + entry.data.decode("utf-8", "backslashreplace")
+        whole, newline, rest = text.rpartition("\n")
+        if newline and wanted in whole.casefold():
+            for at, line in enumerate(whole.split("\n"), number):
+                yield (*where, at, line)
+        number += entry.data.count(b"\n")
+        rests[entry.attempt, entry.kind] = "\r".join(rest[-LONGEST:].rsplit("\r", 2)[-2:])
+    for (attempt, kind), rest in rests.items():
+        yield attempt, loglines.STREAMS.get(kind, "note"), number, rest
 
 
 async def _entries(output: Output, job_id: str) -> AsyncIterator[Entry]:

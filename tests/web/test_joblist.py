@@ -297,7 +297,7 @@ async def test_selected_jobs_are_those_that_it_can_concern(visitor: Visitor) -> 
     queued, ended = await visitor.submit(), await visitor.submit()
     await visitor.jobs.cancel(ended)
 
-    await confirmed(visitor, f"action=lane&lane=high&all=&id={queued}&id={ended}&q=x")
+    await confirmed(visitor, f"action=lane&to=high&all=&lane=low&id={queued}&id={ended}&q=x")
 
     (one,) = await visitor.store.operations.all()
     assert (one.work.ids, one.work.lane, one.total) == ((queued,), "high", 1)
@@ -312,7 +312,7 @@ async def test_selected_jobs_are_those_that_it_can_concern(visitor: Visitor) -> 
         ("action=cancel", "no job is selected"),
         ("action=cancel&id=x", "ids"),
         ("action=delete&all=1", "action"),
-        ("action=lane&all=1", "lane"),
+        ("action=lane&all=1&lane=low", "lane"),
         ("action=retry&all=1", "which to run again"),
         ("action=cancel&all=1&state=done", "concerns jobs that are"),
         ("action=cancel&all=1&since=x", "since"),

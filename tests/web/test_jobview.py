@@ -9,8 +9,8 @@ import pytest
 
 from app.state.job import Job
 from app.state.position import Position
-from app.web import jobview
-from app.web.jobview import actions, head, history, outputs, progress, why
+from app.web.attempts import history, signal_name
+from app.web.jobview import actions, head, outputs, progress, why
 
 SPEC: dict[str, Any] = {
     "binary": "ffmpeg",
@@ -82,7 +82,7 @@ def test_its_history_is_each_attempt_and_what_is_now():
     steps = history(again, 1030.0)
 
     assert [(one.badge.label, one.label, one.worker, one.took) for one in steps] == [
-        ("queued", "submitted by user:ada", "", ""),
+        ("queued", "submitted by user:ada", "", "waited 10 s"),
         ("failed", "attempt 1: worker lost", "den", "5.0 s"),
         ("running", "attempt 2", "den", "10 s"),
     ]
@@ -111,7 +111,7 @@ def test_a_signal_has_its_name_and_attempts_that_are_not_kept_are_counted():
         "attempt 24: failed",
     ]
     assert steps[-1].ended == "SIGKILL, oom"
-    assert jobview.signal_name(99) == "signal 99"
+    assert signal_name(99) == "signal 99"
 
 
 def test_a_job_that_waits_to_be_tried_again_says_when():
@@ -148,7 +148,7 @@ def test_a_job_that_has_said_nothing_has_no_bar_and_one_that_is_done_a_full_one(
 
 
 def test_the_head_names_what_it_is_linked_with():
-    shown = head(replace(QUEUED, spec={**SPEC, "retry_of": "01OLD"}), "01NEW", None, "no worker is alive")
+    shown = head(replace(QUEUED, spec={**SPEC, "retry_of": "01OLD"}), "01NEW", None, (), "no worker is alive")
 
     assert (shown.retry_of, shown.again, shown.tone) == ("01OLD", "01NEW", "bad")
     assert {fact.name: fact.value for fact in shown.facts} == {
@@ -156,3 +156,10 @@ def test_the_head_names_what_it_is_linked_with():
         "labels": "gpu=nvidia",
         "owner": "user:ada",
     }
+
+
+def test_the_head_names_who_can_run_it():
+    shown = head(QUEUED, "", None, [f"w{number}" for number in range(7)])
+
+    assert {fact.name: fact.value for fact in shown.facts}["can be run by"] == "w0, w1, w2, w3, w4 and 2 more"
+    assert shown.tone == "wait"

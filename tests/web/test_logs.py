@@ -98,3 +98,24 @@ async def test_a_search_that_finds_too_much_says_so(store: Store):
     found = await logs.search(store.output, JOB, "x")
 
     assert (len(found.lines), found.more) == (logs.FOUND, True)
+
+
+async def test_a_search_knows_what_a_terminal_would_show_and_lines_without_an_end(store: Store):
+    await fill(store, b"frame=1\r", b"frame=2\r", b"frame=3", b"\r\nlast", b" word")
+
+    assert (await logs.search(store.output, JOB, "frame=2")).lines == []
+    assert (await logs.search(store.output, JOB, "frame=3")).lines == [(1, "stderr", 1, "frame=3")]
+    assert (await logs.search(store.output, JOB, "last word")).lines == [(1, "stderr", 2, "last word")]
+
+
+async def test_what_comes_too_fast_is_left_out_of_the_page_and_counted(store: Store):
+    line = b"x" * 99 + b"\n"
+    await fill(store, b"start\n", *(line * 160 for _ in range(30)))
+    (first, *_) = await store.output.read_log(JOB, "0-0", count=1)
+    reader, grown = await logs.grown(store.output, JOB, first.id, None)
+    shown = [piece for _, pieces in grown for piece in pieces]
+
+    assert shown[0].text == "3\u202f520 lines are left out here, they came too fast: the download has them\n"
+    assert len(shown) - 1 == 8 * 160  # FLOOD
+    assert {piece.kind for piece in shown[1:]} == {"stderr"}
+    assert (await logs.grown(store.output, JOB, grown[-1][0], reader))[1] == []
