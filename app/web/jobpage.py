@@ -23,6 +23,7 @@ from app.web.api import answer, jobs
 from app.web.forms import form
 from app.web.loglines import Reader
 from app.web.media import Looks
+from app.web.problems import Problem
 from app.web.topics import Feed, Topic
 
 FIRST = "first"  # what a button says of a job that nobody has run again yet
@@ -184,11 +185,12 @@ async def look(request: Request) -> Response:
 async def picture(request: Request) -> Response:
     """A picture of its output."""
     job_id, what = request.path_params["job_id"], request.path_params["what"]
-    if not is_id(job_id) or what not in probing.PICTURES:
-        return pages.empty(404)
-    found = await looks(request.app.state).picture(job_id, what)
+    known = is_id(job_id) and what in probing.PICTURES
+    found = await looks(request.app.state).picture(job_id, what) if known else b""
     if not found:
-        return pages.empty(404)
+        raise Problem(
+            404, "no-picture", "there is no such picture, or no longer: have a look at the files again"
+        )
     headers = {**pages.HEADERS, "Cache-Control": "private, max-age=600"}
     return Response(found, headers=headers, media_type="image/jpeg")
 

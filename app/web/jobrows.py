@@ -55,11 +55,18 @@ def job(one: Job, now: float) -> JobRow:
         command=present.command(one),
         lane=visible(one.lane),
         worker=visible(one.worker or NOTHING),
-        bar=("" if fraction is None else f"{fraction:.3f}") if runs else None,
+        bar=("" if fraction is None else f"{int(fraction * 100) / 100:.2f}") if runs else None,
         percent=words.percent(fraction) if runs else "",
         created=present.moment(one.created, now),
-        took=present.took(one, now),
+        took=_so_far(now - one.started) if runs and one.started else present.took(one, now),
     )
+
+
+def _so_far(seconds: float) -> str:
+    """Whole minutes: a row is sent to everybody who has the list open whenever it changes."""
+    minutes = int(seconds / 60)
+    hours = f"{minutes // 60} h " if minutes >= 60 else ""
+    return f"{hours}{minutes % 60} min" if minutes > 0 else "under 1 min"
 
 
 def operation(one: Operation, now: float) -> OperationRow:

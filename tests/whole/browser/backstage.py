@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from app.state.leases import Lease
 from app.state.requirements import class_id
 from app.state.seal import Seal
 from app.state.store import Store
+from app.state.workers import BEAT
 from app.web import schema
 from app.web.preparing import prepare
 from app.wire.attach import STDERR
@@ -83,6 +86,27 @@ class Backstage:
             return Taken(worker, leases.boot, lease)
 
         return self._do(work)
+
+    @contextmanager
+    def alive(self, taken: Taken) -> Iterator[None]:
+        """The worker keeps saying that it is there, which else it does only with its reports."""
+        over = threading.Event()
+
+        async def beat(store: Store, jobs: Jobs) -> None:
+            lease = taken.lease
+            await store.leases(taken.worker, taken.boot).beat(1, [], {lease.id: lease.token})
+
+        def work() -> None:
+            while not over.wait(BEAT):
+                self._do(beat)
+
+        beating = threading.Thread(target=work)
+        beating.start()
+        try:
+            yield
+        finally:
+            over.set()
+            beating.join()
 
     def report(self, taken: Taken, progress: Sequence[Mapping[str, Any]], log: Sequence[bytes] = ()) -> None:
         """The worker says how far it is, again and again, and what the job has printed."""

@@ -20,7 +20,6 @@ from playwright.sync_api import Page
 
 from tests.farm import Farm, until
 from tests.whole.browser.backstage import Backstage
-from tests.whole.browser.conftest import KEPT
 from tests.whole.browser.routes import PAGES, Guarded
 from tests.whole.browser.scene import Scene, submit
 from tests.whole.browser.tabs import Tabs, chromium
@@ -72,7 +71,10 @@ def farm(workers: bool) -> Iterator[Farm]:
     """Two coordinators behind a proxy; with workers: two that work, and one that is leaving."""
     with tempfile.TemporaryDirectory(prefix="ffgrid-pictures-") as name:
         folder = Path(name)
-        with Farm.start(folder, workers=0, options=KEPT) as started, behind("haproxy", started, folder):
+        with (
+            Farm.start(folder, workers=0, options=("--appendonly", "yes")) as started,
+            behind("haproxy", started, folder),
+        ):
             for worker, slots in (("tower", 2), ("attic", 1), ("den", 1)) if workers else ():
                 started.start_worker(worker, slots)
             yield started
@@ -110,7 +112,7 @@ def play(farm: Farm, tabs: Tabs) -> Scene:
     farm.ffgrid("drain", "den")
     nvenc = root / "nvenc.mkv"
     nobody = submit(farm, "-y", "-i", root / FILMS[2], "-c:v", "hevc_nvenc", "-preset", "p5", nvenc)
-    waits = backstage.queue(24, {}, "Home videos/2024-12-24 ", "low")
+    waits = backstage.queue(24, {}, "Home videos/Christmas 2024", "low")
     backstage.cancel(waits[3], "cancelled by otto")
     for person in ("otto", "vera"):
         farm.signed_in(person, {"otto": "operator"}.get(person, "viewer"))

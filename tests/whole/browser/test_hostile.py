@@ -35,7 +35,7 @@ def test_what_arrives_in_an_open_page_is_text(farm: Farm, tabs: Tabs, backstage:
     ]
     for page in pages:
         if page.locator("#live").count():
-            is_current(page)
+            is_current(page, "live", "poll")
     jobs = hostile(farm, backstage)
     overview = next(page for page in pages if page.url == f"{tabs.url}/")
     for job_id in jobs.values():
