@@ -22,6 +22,7 @@ KEYS = (
                 help="only from this network; may be repeated",
             ),
             argument("--out", metavar="FILE", help="write the key to this file, mode 0600"),
+            JSON,
             REDIS,
             MASTER,
             CONFIG,
@@ -38,6 +39,7 @@ KEYS = (
         (
             NAME,
             argument("--out", metavar="FILE", help="write the key to this file, mode 0600"),
+            JSON,
             REDIS,
             MASTER,
             CONFIG,
@@ -48,7 +50,7 @@ KEYS = (
         "revoke",
         "make a key useless at once",
         "app.cli.keys:revoke",
-        (NAME, REDIS, MASTER, CONFIG),
+        (NAME, JSON, REDIS, MASTER, CONFIG),
         "ffgrid keys revoke jellyfin",
     ),
 )
@@ -66,7 +68,7 @@ USERS = (
         "add",
         "make a user; asks for the password, or reads it from a pipe",
         "app.cli.users:add",
-        (USER, USER_ROLE, REDIS, MASTER, CONFIG),
+        (USER, USER_ROLE, JSON, REDIS, MASTER, CONFIG),
         "ffgrid users add ada --role admin",
     ),
     Command(
@@ -76,21 +78,21 @@ USERS = (
         "role",
         "give a user another role, at once",
         "app.cli.users:role",
-        (USER, USER_ROLE, REDIS, MASTER, CONFIG),
+        (USER, USER_ROLE, JSON, REDIS, MASTER, CONFIG),
         "ffgrid users role ada --role operator",
     ),
     Command(
         "password",
         "give a user another password, and sign them out everywhere",
         "app.cli.users:password",
-        (USER, REDIS, MASTER, CONFIG),
+        (USER, JSON, REDIS, MASTER, CONFIG),
         "ffgrid users password ada",
     ),
     Command(
         "remove",
         "take a user away, at once",
         "app.cli.users:remove",
-        (USER, REDIS, MASTER, CONFIG),
+        (USER, JSON, REDIS, MASTER, CONFIG),
         "ffgrid users remove ada",
     ),
 )

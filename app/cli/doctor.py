@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from time import monotonic
@@ -23,10 +24,11 @@ from app.cli.checks.stream import stream
 from app.cli.client import Client
 from app.cli.errors import FAILED, Failure
 from app.cli.terminal import painted, printable, put
+from app.cli.waiting import Stopped, stoppable
 from app.settings import Settings
 from app.wire.messages import WORKERS
 
-SECONDS = 30.0  # for all checks together
+SECONDS = 30.0  # for all checks together, if nothing else is said
 SIGNS = {
     OK: ("✓", "+", "green"),
     WARN: ("!", "!", "yellow"),
@@ -39,10 +41,15 @@ NO_WORKER = "start one: ffgrid worker (on a host with ffmpeg; `ffgrid init` prin
 def run(arguments: Namespace) -> int:
     """Makes all checks; 1 when something is bad."""
     found = []
-    for one in examine(Settings.load(os.environ, vars(arguments)), arguments.shim):
-        found.append(one)
-        if not arguments.json:
-            tell(one)
+    settings = Settings.load(os.environ, vars(arguments))
+    try:
+        with stoppable(), closing(examine(settings, arguments.shim, arguments.timeout)) as findings:
+            for one in findings:
+                found.append(one)
+                if not arguments.json:
+                    tell(one)
+    except Stopped as stop:
+        return 128 + stop.number
     is_well = all(one.verdict != BAD for one in found)
     if arguments.json:
         print(json.dumps({"ok": is_well, "checks": [asdict(one) for one in found]}))
@@ -51,9 +58,11 @@ def run(arguments: Namespace) -> int:
     return 0 if is_well else FAILED
 
 
-def examine(settings: Settings, launchers: str | None) -> Iterator[Finding]:
+def examine(
+    settings: Settings, launchers: str | None, seconds: float = SECONDS
+) -> Generator[Finding, None, None]:
     """All findings, as they come."""
-    until = monotonic() + SECONDS
+    until = monotonic() + seconds
     alone = Scene(settings, (), until)
     first: list[tuple[str, Check]] = [("redis", partial(redis, settings)), ("disk", partial(disk, settings))]
     first += [("coordinator", partial(coordinator, alone, url)) for url in settings.urls]
@@ -68,8 +77,18 @@ def examine(settings: Settings, launchers: str | None) -> Iterator[Finding]:
     live = [one for one in workers if one["state"] != "offline"]
     if not live:
         yield Finding("worker", BAD, "no live worker: nothing can run", NO_WORKER)
-    scene = Scene(settings, [one for one in live if not one["draining"] and not one.get("paused")], until)
-    yield from together([*_machines(scene, live), *_places(scene), ("shim", partial(shim, launchers))], until)
+    scene = Scene(
+        settings,
+        [one for one in live if not one["draining"] and not one.get("paused")],
+        until,
+        seconds / SECONDS,
+    )
+    try:
+        yield from together(
+            [*_machines(scene, live), *_places(scene), ("shim", partial(shim, launchers))], until
+        )
+    finally:
+        scene.mess.clear()
 
 
 def _machines(scene: Scene, live: list[Worker]) -> Iterator[tuple[str, Check]]:

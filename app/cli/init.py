@@ -132,10 +132,14 @@ async def _make(plan: Plan, overwrite: bool, is_asked: bool) -> str:
             made = await (store.clients.rotate(name) if name in known else store.clients.add(name, role))
             secret = master.secret(name, made.role, made.version)
             _write(plan.key_file(name), keyfile.dump(keyfile.Key(name, secret, b"")))
+            await store.activity.add(
+                "command line", f"{'rotated' if name in known else f'added {role}'} key", name
+            )
         _write(plan.config, toml(plan))
         users = store.users(master)
         if await users.get(plan.admin) is None:
             await users.add(plan.admin, "admin", passwords.make(secrets.token_urlsafe(24)))
+            await store.activity.add("command line", "added user, as admin", plan.admin)
         return await store.sessions(master, users).link(plan.admin)
     finally:
         await store.close()

@@ -31,7 +31,7 @@ def add(arguments: Namespace) -> int:
         lambda clients: clients.add(arguments.name, arguments.role, tuple(arguments.cidr)),
         (f"added {arguments.role} key", arguments.name),
     )
-    return _hand_over(client, master, arguments.out)
+    return _hand_over(client, master, arguments)
 
 
 def rotate(arguments: Namespace) -> int:
@@ -43,7 +43,7 @@ def rotate(arguments: Namespace) -> int:
             settings, lambda clients: clients.rotate(arguments.name), ("rotated key", arguments.name)
         ),
         master,
-        arguments.out,
+        arguments,
     )
 
 
@@ -51,7 +51,10 @@ def revoke(arguments: Namespace) -> int:
     """Makes a key useless."""
     deed = ("revoked key", arguments.name)
     _with_clients(_settings(arguments), lambda clients: clients.revoke(arguments.name), deed)
-    print(f"{arguments.name} is revoked: nobody can use it any more")
+    if arguments.json:
+        print(json.dumps({"id": arguments.name, "revoked": True}))
+    else:
+        print(f"{arguments.name} is revoked: nobody can use it any more")
     return 0
 
 
@@ -79,17 +82,21 @@ def _standing(client: Client) -> str:
     return "revoked" if client.revoked else time.strftime("since %Y-%m-%d", time.localtime(client.created))
 
 
-def _hand_over(client: Client, master: Master, out: str | None) -> int:
+def _hand_over(client: Client, master: Master, arguments: Namespace) -> int:
     seal = master.seal_key() if client.role == "worker" else b""
     text = keyfile.dump(keyfile.Key(client.id, master.secret(client.id, client.role, client.version), seal))
-    if out is None:
+    path = Path(arguments.out) if arguments.out is not None else None
+    if path:
+        if client.version > 1 and path.exists():
+            os.unlink(path)
+        write_private(path, text)
+    if arguments.json:
+        made = {"id": client.id, "role": client.role, "version": client.version}
+        print(json.dumps({**made, "file": str(path) if path else None, "key": None if path else text}))
+    elif path:
+        print(f"wrote {path} for {client.id} ({client.role})", file=sys.stderr)
+    else:
         print(text, end="")
-        return 0
-    path = Path(out)
-    if client.version > 1 and path.exists():
-        os.unlink(path)
-    write_private(path, text)
-    print(f"wrote {path} for {client.id} ({client.role})", file=sys.stderr)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.cli.admission import KEYS, USERS
 from app.cli.command import CONFIG, JSON, KEY, MASTER, REDIS, ROOTS, URL, Command, argument
+from app.cli.moments import timeout
 from app.wire.messages import LANES
 
 SERVING = (
@@ -101,6 +102,7 @@ SERVING = (
                         action="store_true",
                         help="never run the local ffmpeg when a call cannot be sent away",
                     ),
+                    JSON,
                     CONFIG,
                 ),
                 "ffgrid shim install /usr/lib/ffgrid --roots Movies=/media/movies",
@@ -130,6 +132,13 @@ SERVING = (
         (
             argument(
                 "--shim", metavar="DIR", help="where the launchers are (default: PATH and usual places)"
+            ),
+            argument(
+                "--timeout",
+                type=timeout,
+                default=30.0,
+                metavar="TIME",
+                help="how long all checks may take together (default: 30s)",
             ),
             JSON,
             REDIS,

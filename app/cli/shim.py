@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import json
 import os
 import shlex
 import shutil
@@ -41,14 +42,20 @@ def install(arguments: Namespace) -> int:
     folder = Path(arguments.directory).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     local = {"ffmpeg": settings.ffmpeg, "ffprobe": settings.ffprobe}
+    written = []
     for binary in BINARIES:
         real = "" if arguments.no_local else _real(local[binary], folder)
         _write(folder / binary, _launcher(binary, real, settings, arguments))
-        print(f"wrote {folder / binary}" + (f" (local: {real})" if real else " (no local program)"))
+        written.append({"file": str(folder / binary), "local": real or None})
+        if not arguments.json:
+            print(f"wrote {folder / binary}" + (f" (local: {real})" if real else " (no local program)"))
     for package in ("app", "shim"):
         compileall.compile_dir(HOME / package, quiet=2)
-    if settings.cache and not arguments.no_warm:
-        print(warm(folder, settings))
+    note = warm(folder, settings) if settings.cache and not arguments.no_warm else ""
+    if arguments.json:
+        print(json.dumps({"launchers": written, "note": note}))
+    elif note:
+        print(note)
     return 0
 
 

@@ -27,8 +27,7 @@ def add(arguments: Namespace) -> int:
     """Makes a user."""
     hashed = passwords.make(_password())
     user = _with_users(arguments, lambda users: users.add(arguments.name, arguments.role, hashed))
-    print(f"{user.name} can sign in, as {user.role}")
-    return 0
+    return _done(arguments, f"{user.name} can sign in, as {user.role}", role=user.role)
 
 
 def role(arguments: Namespace) -> int:
@@ -38,8 +37,7 @@ def role(arguments: Namespace) -> int:
         lambda users: users.set_role(arguments.name, arguments.role),
         (f"set the role {arguments.role} of", arguments.name),
     )
-    print(f"{user.name} is {user.role} now")
-    return 0
+    return _done(arguments, f"{user.name} is {user.role} now", role=user.role)
 
 
 def password(arguments: Namespace) -> int:
@@ -50,15 +48,13 @@ def password(arguments: Namespace) -> int:
         lambda users: users.set_password(arguments.name, hashed),
         ("set the password of", arguments.name),
     )
-    print(f"{arguments.name} has another password, and is signed out everywhere")
-    return 0
+    return _done(arguments, f"{arguments.name} has another password, and is signed out everywhere")
 
 
 def remove(arguments: Namespace) -> int:
     """Takes a user away."""
     _with_users(arguments, lambda users: users.remove(arguments.name), ("removed user", arguments.name))
-    print(f"{arguments.name} is removed")
-    return 0
+    return _done(arguments, f"{arguments.name} is removed", removed=True)
 
 
 def listing(arguments: Namespace) -> int:
@@ -75,6 +71,12 @@ def listing(arguments: Namespace) -> int:
             [(one.name, one.role or "unreadable", day) for one, day in zip(found, days, strict=True)],
         )
     )
+    return 0
+
+
+def _done(arguments: Namespace, sentence: str, **fields: str | bool) -> int:
+    """Says what was done."""
+    print(json.dumps({"name": arguments.name, **fields}) if arguments.json else sentence)
     return 0
 
 

@@ -48,7 +48,7 @@ def wait(
     """
     stay = _Stay(client, show)
     try:
-        with _stoppable():
+        with stoppable():
             answer = client.post(JOBS, body)
             told(answer)
             job_id = answer["id"]
@@ -141,7 +141,7 @@ class _Stay:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM raise Stopped, unless they are ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:

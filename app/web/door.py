@@ -100,7 +100,7 @@ def _guarded(route: BaseRoute) -> Route:
         route.endpoint,
         methods=list(needed),
         name=route.name,
-        middleware=[pages.SMALL, Middleware(Door, needed)],
+        middleware=[Middleware(Door, needed), pages.SMALL],
     )
 
 

@@ -11,6 +11,8 @@ from app.web import filters, present, words
 from app.web.present import BADGES, Badge, Command, Moment
 from app.web.words import NOTHING, number, shortened, visible
 
+NEWS = 600.0  # seconds for which an operation that has ended is shown with those that go on
+
 
 @dataclass(frozen=True)
 class JobRow:
@@ -30,7 +32,7 @@ class JobRow:
 
 @dataclass(frozen=True)
 class OperationRow:
-    """An operation on many jobs. `bar` as above."""
+    """An operation on many jobs. `bar` as above; `is_news` while it goes on, and for a while after."""
 
     id: str
     badge: Badge
@@ -42,6 +44,7 @@ class OperationRow:
     count: str
     note: str
     goes_on: bool
+    is_news: bool
 
 
 def job(one: Job, now: float) -> JobRow:
@@ -55,11 +58,18 @@ def job(one: Job, now: float) -> JobRow:
         command=present.command(one),
         lane=visible(one.lane),
         worker=visible(one.worker or NOTHING),
-        bar=("" if fraction is None else f"{fraction:.3f}") if runs else None,
+        bar=("" if fraction is None else f"{int(fraction * 100) / 100:.2f}") if runs else None,
         percent=words.percent(fraction) if runs else "",
         created=present.moment(one.created, now),
-        took=present.took(one, now),
+        took=_so_far(now - one.started) if runs and one.started else present.took(one, now),
     )
+
+
+def _so_far(seconds: float) -> str:
+    """Whole minutes: a row is sent to everybody who has the list open whenever it changes."""
+    minutes = int(seconds / 60)
+    hours = f"{minutes // 60} h " if minutes >= 60 else ""
+    return f"{hours}{minutes % 60} min" if minutes > 0 else "under 1 min"
 
 
 def operation(one: Operation, now: float) -> OperationRow:
@@ -77,6 +87,7 @@ def operation(one: Operation, now: float) -> OperationRow:
         count=_counted(one),
         note=visible(shortened(one.note, 200)),
         goes_on=goes_on,
+        is_news=one.ended is None or now - one.ended < NEWS,
     )
 
 

@@ -191,10 +191,15 @@ def _routes() -> list[BaseRoute]:
         Route("/readyz", readyz),
         Route("/healthz", livez),
         Route("/metrics", metrics.metrics),
-        openapi.endpoint(API),
     ]
     static = Mount("/static", StaticFiles(directory=pages.asset_dir("static")), middleware=[pages.SMALL])
-    return [*API, *health, *guarded([route for page in PAGES for route in page.ROUTES]), static]
+    return [
+        *API,
+        *health,
+        openapi.endpoint([*API, *health]),
+        *guarded([route for page in PAGES for route in page.ROUTES]),
+        static,
+    ]
 
 
 async def _invite(app: Starlette, address: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
+from inspect import getdoc
 from typing import Any
 
 import msgspec
@@ -11,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.web import filters, schema
-from app.wire.messages import FLEET_HEADER
+from app.web import answers, filters, schema
+from app.wire.messages import FLEET_HEADER, LANES
 
 BODIES = {"submit": schema.Submission, "retry": schema.Retry, "report": schema.Fallbacks, "bulk": schema.Bulk}
 QUERIES = {
@@ -24,6 +26,10 @@ QUERIES = {
     },
     "fleet": {"label": "a label that the workers must carry, `name=value`; may be repeated"},
     "cancel": {"if": "queued: only while no worker has taken it"},
+    "scaling": {
+        "lane": f"only jobs of this lane: {', '.join(LANES)}",
+        "class": "only jobs of this class, as GET /v1/queues names them",
+    },
     "fallbacks": {"limit": "1 to 1000"},
     "log": {"after": "the id of the last entry that is known", "follow": "1: until the job ends"},
 }
@@ -49,58 +55,78 @@ PROBLEM_SCHEMA = {
         "detail": {"type": "string"},
     },
 }
+# Who may: these need nothing, those take a token or a signature, all others a signature.
+OPEN = ("livez", "readyz", "openapi")
+NUMBERS = ("metrics", "summary", "scaling")
+SCHEMES = {
+    "signature": {"type": "apiKey", "in": "header", "name": "Signature", "description": "see the beginning"},
+    "token": {"type": "http", "scheme": "bearer", "description": "FFGRID_METRICS_TOKEN, if one is set"},
+}
 SIGNING = (
     "Every request is signed: RFC 9421 with the components @method, @path, @query and content-digest, "
     'the parameters created, nonce, keyid, alg="hmac-sha256" and tag="ffgrid" in this order, '
-    "and an RFC 9530 Content-Digest (sha-256), also of an empty body."
+    "and an RFC 9530 Content-Digest (sha-256), also of an empty body. X-Request-ID is taken over if it is sound, and "
+    "sent back with every answer. GET /v1/jobs/{job_id}/attach upgrades to a WebSocket, which is not described here."
 )
 
 
 def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """The document for these routes (OpenAPI 3.1)."""
-    (bodies, components) = msgspec.json.schema_components(BODIES.values(), ref_template=REFERENCE)
-    schemas = dict(zip(BODIES, bodies, strict=True))
+    forms = [*BODIES.values(), *answers.TYPES.values()]
+    (described, components) = msgspec.json.schema_components(forms, ref_template=REFERENCE)
+    bodies = dict(zip(BODIES, described, strict=False))
+    replies = dict(zip(answers.TYPES, described[len(BODIES) :], strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if isinstance(route, Route):
             methods = sorted(set(route.methods or ()) - {"HEAD"})
-            operations = {method.lower(): _operation(route, schemas.get(route.name)) for method in methods}
-            paths.setdefault(route.path, {}).update(operations)
+            told = _operation(route, bodies.get(route.name), replies.get(route.name))
+            paths.setdefault(route.path, {}).update({method.lower(): told for method in methods})
     return {
         "openapi": "3.1.0",
         "info": {"title": "ffgrid", "version": version("ffgrid"), "description": SIGNING},
         "paths": paths,
-        "components": {"schemas": {**components, "Problem": PROBLEM_SCHEMA}},
+        "components": {"schemas": {**components, "Problem": PROBLEM_SCHEMA}, "securitySchemes": SCHEMES},
     }
 
 
 def endpoint(routes: Sequence[BaseRoute]) -> Route:
-    """The route that serves it."""
-    document = describe(routes)
+    """The route that serves it, and is in it."""
 
     async def openapi(request: Request) -> Response:
+        """This description."""
         return JSONResponse(document)
 
-    return Route("/openapi.json", openapi)
+    route = Route("/openapi.json", openapi)
+    document = describe([*routes, route])
+    return route
 
 
-def _operation(route: Route, body: dict[str, Any] | None) -> dict[str, Any]:
-    words = (route.endpoint.__doc__ or "").strip()
+def _operation(route: Route, body: dict[str, Any] | None, reply: dict[str, Any] | None) -> dict[str, Any]:
+    words = getdoc(route.endpoint) or ""
     operation: dict[str, Any] = {
-        "operationId": route.name,
-        "summary": words.partition(". ")[0].rstrip("."),
+        "operationId": route.path.strip("/") if route.name == "livez" else route.name,  # which has two paths
+        "summary": re.split(r"\.\s", words)[0].rstrip("."),
         "description": words,
         "parameters": [*_in_path(route), *_in_query(route)],
-        "responses": {"2XX": _done(route), "default": PROBLEM},
+        "responses": {"2XX": _done(route, reply), "default": PROBLEM},
+        "security": _security(route.name),
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
 
 
-def _done(route: Route) -> dict[str, Any]:
-    headers = HEADERS.get(route.name)
-    return {"description": "Done", **({"headers": headers} if headers else {})}
+def _done(route: Route, reply: dict[str, Any] | None) -> dict[str, Any]:
+    kind = answers.TEXTS.get(route.name, "application/json")
+    done = {"description": "Done", "content": {kind: {"schema": reply} if reply else {}}}
+    return {**done, "headers": HEADERS[route.name]} if route.name in HEADERS else done
+
+
+def _security(name: str) -> list[dict[str, list[str]]]:
+    if name in OPEN:
+        return []
+    return [{"signature": []}, {"token": []}, {}] if name in NUMBERS else [{"signature": []}]
 
 
 def _in_path(route: Route) -> list[dict[str, Any]]:

@@ -74,6 +74,16 @@ def test_every_command_of_a_client_gives_json_and_takes_the_same_settings(name: 
     assert flags >= {"--json", "--url", "--key-file", "--config"}
 
 
+def test_every_command_that_ends_by_itself_gives_json() -> None:
+    mute = {
+        name
+        for name, command in LEAVES.items()
+        if not any("--json" in flags for flags, _ in command.arguments)
+    }
+
+    assert mute == {"demo", "web", "worker", "init", "completion"}
+
+
 def test_lanes_and_states_are_those_of_the_queue() -> None:
     (states,) = [options["choices"] for flags, options in ALL["jobs"].arguments if "--state" in flags]
     (lanes,) = [options["choices"] for flags, options in ALL["submit"].arguments if "--lane" in flags]

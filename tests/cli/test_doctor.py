@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 import time
 import urllib.request
@@ -35,7 +36,9 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 
 def doctor(farm: Farm, *flags: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
-    done = farm.ffgrid("doctor", "--json", *flags, **{"FFGRID_REDIS_URL": farm.redis_url, **env})
+    done = farm.ffgrid(
+        "doctor", "--json", "--timeout", "90s", *flags, **{"FFGRID_REDIS_URL": farm.redis_url, **env}
+    )
     report = json.loads(done.stdout)
     assert report["ok"] == (done.returncode == 0)
     assert all(one["verdict"] in ("ok", "warn", "bad", "skipped") for one in report["checks"])
@@ -60,7 +63,7 @@ def left_behind(farm: Farm) -> list[Any]:
 def test_a_farm_that_is_well(grid: Farm) -> None:
     shim = grid.install_shim()
     status, checks = doctor(grid, "--shim", str(shim))
-    told = grid.ffgrid("doctor", "--shim", shim, FFGRID_REDIS_URL=grid.redis_url)
+    told = grid.ffgrid("doctor", "--timeout", "90s", "--shim", shim, FFGRID_REDIS_URL=grid.redis_url)
 
     assert [one for one in checks if one["verdict"] == "bad"] == []
     assert (status, told.returncode) == (0, 0), told.stdout
@@ -131,6 +134,24 @@ def test_a_root_that_is_another_directory_at_the_worker(grid: Farm, tmp_path: Pa
     assert left_behind(grid) == []
 
 
+def test_who_interrupts_it_finds_nothing_left_behind(grid: Farm, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    grid.start_worker("w6", env={"FFGRID_ROOTS": f"{ROOT_NAME}={tmp_path / 'empty'}"})
+    running = grid.begin("doctor")
+    until(lambda: [job for job in grid.jobs() if job["worker"] == "w6" and job["state"] == "failed"])
+    probes = list(grid.client_root.glob(f"{PREFIX}*"))
+    running.send_signal(signal.SIGTERM)
+    running.communicate()
+    left = list(grid.client_root.glob(f"{PREFIX}*"))
+    grid.workers.pop().kill()
+    until(lambda: {one["id"]: one["state"] for one in grid.known_workers()}["w6"] == "offline")
+
+    assert len(probes) == 1
+    assert left == []
+    assert running.returncode == 143
+    assert until(lambda: not left_behind(grid))
+
+
 def test_a_worker_without_the_root_and_a_worker_that_is_full(grid: Farm, tmp_path: Path) -> None:
     grid.start_worker("w4", slots=1, env={"FFGRID_ROOTS": f"Other={tmp_path}"})
     endless = ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
@@ -138,7 +159,7 @@ def test_a_worker_without_the_root_and_a_worker_that_is_full(grid: Farm, tmp_pat
     busy = [grid.ffgrid("submit", *labels, "--", *endless).stdout.strip() for _ in range(2)]
     until(lambda: {grid.job(job_id)["state"] for job_id in busy} == {"running"})
     try:
-        _, checks = doctor(grid)
+        _, checks = doctor(grid, "--timeout", "30s")
     finally:
         grid.ffgrid("cancel", *busy)
         grid.workers.pop().kill()

@@ -152,3 +152,29 @@ def test_a_coordinator_with_another_master_key_knows_nobody(
 
     assert capsys.readouterr().out.splitlines()[1].split() == ["ada", "unreadable"]
     assert host("add", "new", "--role", "admin") == 0
+
+
+def test_what_was_done_is_told_to_programs_too(
+    host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    host("add", "ada", "--role", "admin", "--json")
+    host("add", "vera", "--role", "viewer", "--json")
+    host("role", "vera", "--role", "operator", "--json")
+    host("remove", "vera", "--json")
+    main(["keys", "add", "shim", "--role", "client", "--json"])
+    main(["keys", "rotate", "shim", "--out", str(tmp_path / "shim.key"), "--json"])
+    main(["keys", "revoke", "shim", "--json"])
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert said[:4] == [
+        {"name": "ada", "role": "admin"},
+        {"name": "vera", "role": "viewer"},
+        {"name": "vera", "role": "operator"},
+        {"name": "vera", "removed": True},
+    ]
+    assert said[4].pop("key").startswith("id shim\nsecret ")
+    assert said[4:] == [
+        {"id": "shim", "role": "client", "version": 1, "file": None},
+        {"id": "shim", "role": "client", "version": 2, "file": str(tmp_path / "shim.key"), "key": None},
+        {"id": "shim", "revoked": True},
+    ]

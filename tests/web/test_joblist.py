@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from app.state import listing
 from app.state.events import Event
 from app.state.store import Store
-from app.web import joblist
+from app.web import joblist, jobrows, present
 from app.web.main import create_app
 from tests.web.test_door import HASH
 from tests.web.visitor import HOSTILE, MASTER, Visitor
@@ -122,14 +123,15 @@ async def test_an_address_is_tidy_after_a_search(visitor: Visitor) -> None:
 async def test_going_up_ends_on_a_whole_first_page(visitor: Visitor) -> None:
     for _ in range(30):
         await visitor.submit()
-    second = await visitor.get(link(await visitor.get("/jobs?n=25"), "Older"))
+    first = await visitor.get("/jobs?n=25&state=queued")
+    second = await visitor.get(link(first, "Older"))
+    for job_id in rows(first)[:10]:
+        await visitor.jobs.cancel(job_id)
+
     newer = await visitor.get(link(second, "Newer"))
 
-    assert len(rows(newer)) == 25
-    await visitor.submit()
-    top = await visitor.get(link(newer, "Newer") or "/jobs?n=25")
-    assert len(rows(top)) == 25
-    assert link(top, "Newest") == ""
+    assert rows(newer) == [*rows(first)[10:], *rows(second)]
+    assert link(newer, "Newest") == link(newer, "Newer") == ""
 
 
 async def test_new_jobs_are_counted_and_not_inserted(visitor: Visitor) -> None:
@@ -218,6 +220,26 @@ async def test_a_job_that_failed_says_why(visitor: Visitor) -> None:
     assert 'aria-current="true">failed' in answer.text
 
 
+async def test_a_row_is_not_sent_again_for_less_than_a_percent_or_a_minute(visitor: Visitor) -> None:
+    worker = await visitor.worker()
+    job = await visitor.jobs.get(await visitor.submit())
+    (lease,) = await worker.claim([visitor.store.keys.queue(job.cls, job.lane)], 1)
+    started = (await visitor.jobs.get(job.id)).started or 0.0
+
+    async def row(fraction: float, after: float) -> jobrows.JobRow:
+        await worker.progress(lease, {"fraction": fraction})
+        return replace(
+            jobrows.job(await visitor.jobs.get(job.id), started + after), created=present.moment(0, 0)
+        )
+
+    first = await row(0.501, 61)
+    assert (first.bar, first.percent, first.took) == ("0.50", "50 %", "1 min")
+    assert await row(0.509, 119) == first
+    assert (await row(0.51, 61)).bar == "0.51"
+    assert (await row(0.501, 59)).took == "under 1 min"
+    assert (await row(0.501, 7320)).took == "2 h 2 min"
+
+
 # Exports
 
 
@@ -288,9 +310,14 @@ async def test_all_that_match_are_asked_about_with_their_number_and_begun_once(v
     deeds = await visitor.store.activity.newest(5)
     assert {(deed.who, deed.did) for deed in deeds} == {("user operator", "began to cancel jobs")}
 
+    assert "Earlier ones" not in page.words
+
     assert (await visitor.post(f"/bulk/{one.id}/stop")).status == 303
     assert (await visitor.store.operations.get(one.id)).state == "stopped"
     assert (await visitor.post("/bulk/x/stop")).status == 404
+    long_ago = round((one.began - jobrows.NEWS - 60) * 1000)
+    await visitor.store.redis.hset(visitor.store.keys.operation(one.id), "ended", long_ago)
+    assert "Earlier ones" in (await visitor.get("/jobs")).words
 
 
 async def test_selected_jobs_are_those_that_it_can_concern(visitor: Visitor) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from hashlib import md5
 from pathlib import Path
@@ -21,7 +20,7 @@ from app.cli.errors import Failure
 PREFIX = ".ffgrid-probe-"
 BYTES = 4096
 PAUSE = 0.5  # seconds between two looks
-SHOWS_SECONDS = 15.0  # in which a file has to show up: network file systems may be that late
+SHOWS_SECONDS = 10.0  # in which a file has to show up: network file systems may be that late
 NO_ROOTS = (
     "FFGRID_ROOTS is not set here: say which directory of this host each root is, as Movies=/media/movies"
 )
@@ -37,6 +36,7 @@ def root(scene: Scene, name: str, path: str) -> Sequence[Finding]:
     if not having:
         return lacking or [Finding("root", SKIPPED, f"{name}: no live worker is there to look at it")]
     probe, content = Path(path) / f"{PREFIX}{secrets.token_hex(6)}", secrets.token_bytes(BYTES)
+    scene.mess.add(str(probe), partial(probe.unlink, missing_ok=True))
     try:
         _write(probe, content)
     except OSError as error:
@@ -52,8 +52,7 @@ def root(scene: Scene, name: str, path: str) -> Sequence[Finding]:
         ]
         return [*together(looks, scene.until - 0.5), *lacking]
     finally:
-        with suppress(OSError):
-            probe.unlink()
+        scene.mess.take_away(str(probe))
 
 
 def _here(path: str) -> str:

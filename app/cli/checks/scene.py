@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, sleep
 from typing import Any
 
@@ -31,13 +33,36 @@ class Ran:
     taken: bool = True
 
 
+class Mess:
+    """What the checks have made and have to take away, also when somebody interrupts them."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Callable[[], None]] = {}
+
+    def add(self, name: str, take_away: Callable[[], None]) -> None:
+        """Something is there from now on."""
+        self._made[name] = take_away
+
+    def take_away(self, name: str) -> None:
+        """It is not needed any more."""
+        with suppress(OSError):  # a disk that does not answer any more: nobody can do better
+            self._made.pop(name, _nothing)()
+
+    def clear(self) -> None:
+        """Takes away what is still there."""
+        for name in list(self._made):
+            self.take_away(name)
+
+
 @dataclass(frozen=True)
 class Scene:
-    """`until` is when all checks have to be done (monotonic)."""
+    """`until` is when all checks have to be done (monotonic); `patience` how much longer than usual each may take."""
 
     settings: Settings
     workers: Sequence[Worker]
     until: float
+    patience: float = 1.0
+    mess: Mess = field(default_factory=Mess)
 
     def client(self, url: str = "") -> Client:
         """A client of its own for a thread, of this coordinator or of all."""
@@ -52,13 +77,14 @@ class Scene:
         return read_key(self.settings.key_file)
 
     def begin(self, client: Client, args: Sequence[str], worker: str = "") -> str:
-        """Queues an ffmpeg command, for that worker or for any; the job's id. Raises Failure."""
+        """Queues an ffmpeg command for that worker, or for any; the job's id, which the mess knows. Raises Failure."""
         labels = [f"worker={worker}"] if worker else []
         fields = submission(["ffmpeg", *args], self.settings.roots, None, labels)
         answer = client.post(JOBS, {**fields, "lane": "live", "max_seconds": 30, "max_attempts": 1})
         job_id: str = answer["id"]
+        self.mess.add(job_id, partial(_end, client, job_id))
         if not answer["qualified"]:
-            end(client, job_id)
+            self.mess.take_away(job_id)
             raise Failure(answer.get("warning", "no worker can run it"))
         return job_id
 
@@ -66,17 +92,21 @@ class Scene:
         """Runs an ffmpeg command on that worker. Never leaves the job behind. Raises Failure."""
         client = self.client()
         job_id = self.begin(client, args, worker)
-        until = min(monotonic() + TRY_SECONDS, self.until - 1)
+        until = min(monotonic() + TRY_SECONDS * self.patience, self.until - 1)
         try:
             job = wait(client, job_id, FINAL, until)
         finally:
-            end(client, job_id)
+            self.mess.take_away(job_id)
         if job["state"] == QUEUED:
             return Ran("it took no job in time: its slots are full", taken=False)
         if job["state"] not in FINAL:
             return Ran("the job did not end in time")
         out, err = printed(client, job_id)
         return Ran("" if job["state"] == DONE else job["reason"] or job["state"], out, err)
+
+
+def _nothing() -> None:
+    return
 
 
 def wait(client: Client, job_id: str, states: Container[str], until: float) -> dict[str, Any]:
@@ -88,7 +118,7 @@ def wait(client: Client, job_id: str, states: Container[str], until: float) -> d
         sleep(LOOK_SECONDS)
 
 
-def end(client: Client, job_id: str) -> None:
+def _end(client: Client, job_id: str) -> None:
     """Cancels the job, unless it has ended."""
     try:
         if client.get(job_path(job_id))["state"] not in FINAL:

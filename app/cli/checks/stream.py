@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from app.cli.checks.finding import BAD, OK, SKIPPED, Finding
-from app.cli.checks.scene import LOOK_SECONDS, Scene, end
+from app.cli.checks.scene import LOOK_SECONDS, Scene
 from app.cli.errors import Failure
 from app.state.lifecycle import FINAL, QUEUED
 from app.wire.messages import job_path
@@ -27,7 +27,7 @@ def stream(scene: Scene, url: str) -> Sequence[Finding]:
     client = scene.client(url)
     job_id = scene.begin(client, TALKS)
     try:
-        until = min(monotonic() + WAIT_SECONDS, scene.until - 4)
+        until = min(monotonic() + WAIT_SECONDS * scene.patience, scene.until - 4)
         while next(iter(client.lines(job_path(job_id, "log"))))["kind"] == "end":
             job = client.get(job_path(job_id))
             if job["state"] in FINAL or monotonic() > until:
@@ -35,7 +35,7 @@ def stream(scene: Scene, url: str) -> Sequence[Finding]:
             sleep(LOOK_SECONDS)
         return [_first_line(scene, url, job_id)]
     finally:
-        end(client, job_id)
+        scene.mess.take_away(job_id)
 
 
 def _why(job: Mapping[str, Any]) -> str:
