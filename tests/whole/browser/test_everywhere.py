@@ -7,7 +7,6 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.farm import until
 from tests.whole.browser.backstage import Backstage, Taken
 from tests.whole.browser.routes import PAGES, Guarded, name
 from tests.whole.browser.scene import NOWHERE, Scene
