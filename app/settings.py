@@ -54,6 +54,7 @@ class Settings:
     log_format: str = "auto"
     log_level: str = "info"
     metrics_token: str = field(default="", repr=False)
+    metrics_token_file: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -83,6 +84,7 @@ class Settings:
             log_format=look.word("log_format", LOG_FORMATS),
             log_level=look.word("log_level", LOG_LEVELS, "info"),
             metrics_token=_token(look.text("metrics_token", ""), look.text("metrics_token_file", "")),
+            metrics_token_file=look.text("metrics_token_file", ""),
         )
 
 

@@ -34,5 +34,4 @@
   };
   new MutationObserver(look).observe(one("main"), { subtree: true, childList: true, attributeFilter: ["value"] });
   document.addEventListener("visibilitychange", ask);
-  document.addEventListener("resync", () => htmx.trigger("form.filters", "submit"));
 })();

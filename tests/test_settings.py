@@ -116,6 +116,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "log_format": "json",
         "log_level": "debug",
         "metrics_token": "sixteen-characters",
+        "metrics_token_file": "",
         "root_path": "/e",
         "sandbox": "rewrite",
     }

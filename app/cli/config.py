@@ -31,6 +31,8 @@ def show(arguments: Namespace) -> int:
 
 def _value(settings: Settings, name: str) -> str:
     value = settings.urls if name == "url" else getattr(settings, name)
+    if name == "metrics_token":
+        return HIDDEN if value else ""
     if name in ("redis_url", "url"):
         return " ".join(map(without_secrets, value if name == "url" else [value]))
     if isinstance(value, Mapping):

@@ -46,7 +46,11 @@ def history(job: Job, now: float) -> tuple[Step, ...]:
 def _beginning(job: Job, now: float) -> list[Step]:
     first = job.attempts[0]["number"] if job.attempts else job.attempt
     started = (job.attempts[0]["started"] if job.attempts else job.started) if first == 1 else None
-    waited = "" if started is None else f"waited {words.duration(started - job.created)}"
+    waited = (
+        ""
+        if started is None or started < job.created + 1
+        else f"waited {words.duration(started - job.created)}"
+    )
     steps = [_step("queued", f"submitted by {job.owner}", job.created, now, took=waited)]
     if job.attempts and first > 1:
         steps.append(

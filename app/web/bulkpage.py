@@ -18,6 +18,7 @@ from app.web.forms import form
 from app.web.joblist import WORDS, asked_for, at
 from app.web.lists import lists_of
 from app.web.problems import Problem
+from app.web.words import number
 
 
 @door.reachable
@@ -41,6 +42,7 @@ async def confirm(request: Request) -> Response:
         "which": jobrows.matching(work),
         "work": work,
         "total": dry.total,
+        "number": number(dry.total),
         "exact": dry.exact,
         "rows": [jobrows.job(one, now) for one in dry.jobs],
         "fields": {**fields, **({} if work.ids else words), "key": secrets.token_hex(16)},

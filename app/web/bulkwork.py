@@ -10,14 +10,13 @@ from collections import Counter
 from contextlib import suppress
 
 from app.state.connect import RedisError
-from app.state.job import Job, JobError
+from app.state.job import Job
 from app.state.jobs import Jobs
 from app.state.lifecycle import CANCELLED, QUEUED
 from app.state.operations import Operation, Operations, Outcome
 from app.state.output import Output
-from app.state.seal import BadSeal
 from app.web import preparing
-from app.web.problems import Problem, from_error
+from app.web.problems import from_error
 
 TICK = 0.5  # seconds between looks for something to do
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
@@ -42,6 +41,8 @@ class BulkWork:
                     pass
             except RedisError as error:
                 log.debug("no step: %s", error)
+            except Exception:
+                log.exception("an operation on many jobs failed in a way that nobody foresaw")
             await asyncio.sleep(TICK * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, guards nothing
 
     async def round(self) -> bool:
@@ -78,7 +79,9 @@ class BulkWork:
         """How it went with this job, and a word about what went wrong."""
         try:
             return (DONE if await self._act(operation, job) else SKIPPED), ""
-        except (JobError, Problem, BadSeal) as error:
+        except RedisError:
+            raise
+        except Exception as error:  # whatever is the matter with one job, the others are done
             return FAILED, f"{job.id}: {from_error(error).detail}"
 
     async def _act(self, operation: Operation, job: Job) -> bool:
@@ -97,6 +100,6 @@ class BulkWork:
         """Who asks for queued ones does not mean one that has begun meanwhile."""
         cancel = self._jobs.interrupt if only == QUEUED else self._jobs.cancel
         state = await cancel(job.id, reason=reason)
-        if state == CANCELLED and job.spec["attach"]:
+        if state == CANCELLED and job.spec.get("attach"):
             await self._output.wake(job.id)
         return state in (CANCELLED, "cancelling")

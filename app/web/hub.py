@@ -20,6 +20,9 @@ from app.web.shows import AWAY, Growth, Show
 from app.web.topics import Feed, Message, Rows, Topic, partial
 
 BEAT = 0.25  # seconds between two renderings: what happens meanwhile is one change
+ALIVE = (
+    10.0  # seconds after which a tab is woken though nothing has changed: its stream says that it is alive
+)
 PAUSE = 0.05  # seconds between two readings of events, of which each takes some hundred
 LARGE = 48_000  # characters of a feed in one message
 
@@ -197,17 +200,29 @@ class Hub:
         self._growths = {name: growth for name, growth in self._growths.items() if growth.tabs}
 
     async def _run(self) -> None:
-        while (
-            self.tabs and not self._leaving.begun
-        ):  # asked anew after the end: a tab may have come meanwhile
-            await self._watch()
-        self._wake()
+        living = asyncio.create_task(self._live())
+        try:
+            while self._has_tabs:  # asked anew after the end: a tab may have come meanwhile
+                await self._watch()
+        finally:
+            living.cancel()
+            self._wake()
+
+    @property
+    def _has_tabs(self) -> bool:
+        return bool(self.tabs) and not self._leaving.begun
+
+    async def _live(self) -> None:
+        """Apart from what waits for Redis. One clock for all: a timeout in each tab would cost more than its event."""
+        while True:
+            await asyncio.sleep(ALIVE)
+            self._wake()
 
     async def _watch(self) -> None:
         self._read_to = await _patiently(self._events.last)
         reading = asyncio.create_task(self._read())
         try:
-            while self.tabs and not self._leaving.begun:
+            while self._has_tabs:
                 await self._beat()
                 await asyncio.sleep(BEAT)
         finally:

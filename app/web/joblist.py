@@ -91,7 +91,8 @@ class JobCounts(Topic):
         """A number each."""
         counts = {"all": sum(seen.values()), **seen}
         return {
-            f"count-{name}": pages.render("_count.html", name=name, count=n) for name, n in counts.items()
+            f"count-{name}": pages.render("_count.html", name=name, count=words.number(n))
+            for name, n in counts.items()
         }
 
 
@@ -214,7 +215,7 @@ def _list(
     return {
         **_nothing(asked, ""),
         "rows": [jobrows.job(one, now) for one in page.jobs],
-        "total": total,
+        "total": None if total is None else words.number(total),
         "older": page.older and at("/jobs", asked, n=size, before=page.older),
         "newer": page.newer and at("/jobs", asked, n=size, after=page.newer),
         "first": "" if is_top else at("/jobs", asked, n=size),
@@ -244,8 +245,10 @@ def _chips(asked: dict[str, str]) -> Sequence[Chip]:
 def _answer(
     request: Request, status: int, context: dict[str, Any], size: str, listed: dict[str, Any]
 ) -> Response:
-    response = pages.page("jobs.html", status, size=size, **context, **listed)
-    if pages.is_htmx(request):
+    places = {name: request.query_params.get(name, "") for name in ("before", "after")}
+    again = at("/jobs", asked_for(request), n=size, **places, again="1")  # the same list, read anew
+    response = pages.page("jobs.html", status, size=size, again=again, **context, **listed)
+    if pages.is_htmx(request) and "again" not in request.query_params:
         response.headers["HX-Push-Url"] = pages.below(at("/jobs", asked_for(request), n=size))
     return response
 

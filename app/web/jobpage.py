@@ -27,6 +27,11 @@ from app.web.problems import Problem
 from app.web.topics import Feed, Topic
 
 FIRST = "first"  # what a button says of a job that nobody has run again yet
+TELLING = (
+    "exit",
+    "signal",
+    "disk_full",
+)  # causes of an end about which the program itself may have said something
 _MARK = re.compile(r"[A-Z0-9]{26}|" + FIRST)
 
 
@@ -38,14 +43,16 @@ class Seen:
     progress: jobview.Progress | None
     history: tuple[attempts.Step, ...]
     media: media.View
+    last_words: str
 
 
 class JobTopic(Topic):
     """The regions of one job's page."""
 
-    def __init__(self, job_id: str, all_jobs: Jobs, looks: Looks) -> None:
+    def __init__(self, job_id: str, all_jobs: Jobs, output: Output, looks: Looks) -> None:
         self._id = job_id
         self._jobs = all_jobs
+        self._output = output
         self._looks = looks
         self._lookers: set[str] = set()
         self._told: float | None = None
@@ -63,12 +70,13 @@ class JobTopic(Topic):
         except NoSuchJob:
             return None
         waits = job.state == lifecycle.QUEUED
-        (_, now), again, looks, place, prospects = await asyncio.gather(
+        (_, now), again, looks, place, prospects, words = await asyncio.gather(
             self._jobs.revision(),
             self._jobs.again(job.id),
             self._looks.known(job),
             self._jobs.position(job) if waits else _nothing(),
             self._jobs.prospects(job) if waits else _nothing(),
+            logs.last_words(self._output, job.id) if job.cause in TELLING else _nothing(),
         )
         self._lookers = {one.looker for one in looks.values() if one.waits}
         return Seen(
@@ -76,6 +84,7 @@ class JobTopic(Topic):
             jobview.progress(job, self._told, now),
             attempts.history(job, now),
             media.view(job, looks),
+            words or "",
         )
 
     def render(self, seen: Seen | None, acts: bool) -> Mapping[str, str]:
@@ -231,7 +240,7 @@ async def _nothing() -> None:
 
 
 TOPICS: dict[str, Callable[[State, str], Topic | Feed]] = {
-    "job:": lambda app, job_id: JobTopic(job_id, app.jobs, looks(app)),
+    "job:": lambda app, job_id: JobTopic(job_id, app.jobs, app.store.output, looks(app)),
     "log:": lambda app, job_id: LogFeed(job_id, app.store.output),
 }
 ROUTES: list[BaseRoute] = [

@@ -11,6 +11,8 @@ from app.web import filters, present, words
 from app.web.present import BADGES, Badge, Command, Moment
 from app.web.words import NOTHING, number, shortened, visible
 
+NEWS = 600.0  # seconds for which an operation that has ended is shown with those that go on
+
 
 @dataclass(frozen=True)
 class JobRow:
@@ -30,7 +32,7 @@ class JobRow:
 
 @dataclass(frozen=True)
 class OperationRow:
-    """An operation on many jobs. `bar` as above."""
+    """An operation on many jobs. `bar` as above; `is_news` while it goes on, and for a while after."""
 
     id: str
     badge: Badge
@@ -42,6 +44,7 @@ class OperationRow:
     count: str
     note: str
     goes_on: bool
+    is_news: bool
 
 
 def job(one: Job, now: float) -> JobRow:
@@ -84,6 +87,7 @@ def operation(one: Operation, now: float) -> OperationRow:
         count=_counted(one),
         note=visible(shortened(one.note, 200)),
         goes_on=goes_on,
+        is_news=one.ended is None or now - one.ended < NEWS,
     )
 
 

@@ -35,7 +35,6 @@ from app.web.shows import AWAY
 
 ALWAYS = "summary"  # the topic that every page shows
 MOST = 6  # that one page may show
-BEAT = 10.0  # seconds without a change after which a stream says that it is alive
 ASK_AGAIN = 60.0  # seconds after which it asks whether its session still is
 _MARK = re.compile(r"(\d{1,20}-\d{1,20})?~[0-9a-f.]{0,200}~(\d{1,20}-\d{1,20})?")
 _TAB = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -133,9 +132,7 @@ async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[by
                 if await _sessions(request).user(request.state.cookie) != user:
                     yield b"event: logout\ndata: \n\n"
                     return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(BEAT):
-                await tab.wake.wait()
+        await tab.wake.wait()
 
 
 def _beside(request: Request, work: Coroutine[Any, Any, None]) -> None:

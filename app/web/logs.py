@@ -125,6 +125,19 @@ async def is_whole(output: Output, job_id: str) -> bool:
     return not dropped and all(entry.attempt > 1 or entry.serial <= there for entry in last)
 
 
+async def last_words(output: Output, job_id: str) -> str:
+    """The last line that its last attempt printed to stderr, which often says why it failed; or ""."""
+    entries = [entry for entry in await output.log_before(job_id, count=FEW) if entry.kind]
+    said = [
+        entry
+        for entry in entries
+        if loglines.stream(entry) == "stderr" and entry.attempt == entries[-1].attempt
+    ]
+    text = b"".join(entry.data for entry in said).decode("utf-8", "backslashreplace")
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
+    return loglines.shown(next((line for line in reversed(lines) if line), ""))
+
+
 async def search(output: Output, job_id: str, text: str) -> Found:
     """The first lines that hold the text, whatever its case."""
     found: list[tuple[int, str, int, str]] = []

@@ -84,10 +84,19 @@ def hold(url: str, port: int, topics: str, cookies: list[str], seconds: float) -
     open_streams = {connection.fileno(): connection for connection in streams(port, topics, cookies)}
     for number in open_streams:
         waiting.register(number, select.EPOLLIN)
+    _until_all_speak(waiting, open_streams)
     _listen(waiting, open_streams, SETTLE)
     say("ready")
     say(_listen(waiting, open_streams, seconds))
     time.sleep(seconds)  # for the end of the stage
+
+
+def _until_all_speak(waiting: select.epoll, streams: dict[int, Any]) -> None:
+    silent = set(streams)
+    while silent:
+        for number, _ in waiting.poll():
+            streams[number].recv(1 << 18)
+            silent.discard(number)
 
 
 def _listen(waiting: select.epoll, streams: dict[int, Any], seconds: float) -> tuple[int, int, int]:

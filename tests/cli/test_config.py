@@ -20,6 +20,7 @@ def test_each_value_says_where_it_is_from(
     file.write_text('slots = 3\nurl = "http://file:1"\nredis_url = "redis://file"\n[roots]\nMovies = "/m"\n')
     monkeypatch.setenv("FFGRID_URL", "http://environment:2")
     monkeypatch.setenv("FFGRID_REDIS_URL", "redis://:secret@environment")
+    monkeypatch.setenv("FFGRID_METRICS_TOKEN", "secret-of-some-length")
     flags = ["--config", str(file), "--redis-url", "redis://me:secret@flag/0?password=secret"]
 
     assert main(["config", "show", "--json", *flags]) == 0
@@ -29,6 +30,7 @@ def test_each_value_says_where_it_is_from(
     assert shown["url"] == {"value": "http://environment:2", "origin": "environment FFGRID_URL"}
     assert shown["redis_url"] == {"value": "redis://me:***@flag/0?***", "origin": "flag"}
     assert shown["roots"]["value"] == "Movies=/m"
+    assert shown["metrics_token"]["value"] == "***"
     assert shown["sandbox"] == {"value": "auto", "origin": "default"}
     assert main(["config", "show", "--origin", *flags]) == 0
     table = capsys.readouterr().out

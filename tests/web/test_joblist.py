@@ -310,9 +310,14 @@ async def test_all_that_match_are_asked_about_with_their_number_and_begun_once(v
     deeds = await visitor.store.activity.newest(5)
     assert {(deed.who, deed.did) for deed in deeds} == {("user operator", "began to cancel jobs")}
 
+    assert "Earlier ones" not in page.words
+
     assert (await visitor.post(f"/bulk/{one.id}/stop")).status == 303
     assert (await visitor.store.operations.get(one.id)).state == "stopped"
     assert (await visitor.post("/bulk/x/stop")).status == 404
+    long_ago = round((one.began - jobrows.NEWS - 60) * 1000)
+    await visitor.store.redis.hset(visitor.store.keys.operation(one.id), "ended", long_ago)
+    assert "Earlier ones" in (await visitor.get("/jobs")).words
 
 
 async def test_selected_jobs_are_those_that_it_can_concern(visitor: Visitor) -> None:

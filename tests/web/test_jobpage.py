@@ -206,6 +206,15 @@ async def test_a_button_that_somebody_made_up_is_a_first_click(site: Site, after
     assert first.headers["location"] == made.headers["location"]
 
 
+async def test_a_job_that_failed_says_what_it_said_last(site: Site):
+    job_id = await site.submit()
+    await site.printed(job_id, b"header\n", b"<a>.mkv: No such file\n")
+    assert "It said last" not in await site.page(job_id)
+    await site.end(job_id, "fail", exit=1, reason="exit status 1", cause="exit")
+
+    assert "It said last: <code>&lt;a&gt;.mkv: No such file</code>" in await site.page(job_id)
+
+
 async def test_the_raw_job_is_what_the_api_says(site: Site):
     job_id = await site.submit()
     answer = await site.viewer.get(f"/jobs/{job_id}/raw")

@@ -244,7 +244,7 @@ async def test_a_session_holds_few_streams_and_a_tab_may_come_back(site: Site):
 
 async def test_a_stream_ends_with_its_session(site: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(live, "ASK_AGAIN", 0.0)
-    monkeypatch.setattr(live, "BEAT", 0.05)
+    monkeypatch.setattr(hub, "ALIVE", 0.05)
     async with stream(site, "t=summary") as tab:
         await tab.next()
         assert await tab.rest() == ""

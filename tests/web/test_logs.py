@@ -119,3 +119,15 @@ async def test_what_comes_too_fast_is_left_out_of_the_page_and_counted(store: St
     assert len(shown) - 1 == 8 * 160  # FLOOD
     assert {piece.kind for piece in shown[1:]} == {"stderr"}
     assert (await logs.grown(store.output, JOB, grown[-1][0], reader))[1] == []
+
+
+async def test_the_last_words_are_the_last_line_of_the_last_attempt_s_stderr(store: Store):
+    assert await logs.last_words(store.output, JOB) == ""
+    await fill(store, b"of the first attempt\n")
+    await fill(store, b"a\nframe=1\rConversion ", b"failed\x1b!\n\n", attempt=2)
+    await fill(store, b"{}", attempt=2, kind=b"O")
+    await store.output.end(JOB, attached=False)
+
+    assert await logs.last_words(store.output, JOB) == "Conversion failed\\x1b!"
+    await fill(store, b"{}", attempt=3, kind=b"O")
+    assert await logs.last_words(store.output, JOB) == ""

@@ -22,8 +22,11 @@ PROXIES = sorted(COMMANDS)
 
 
 @contextmanager
-def behind(kind: str, farm: Farm, folder: Path) -> Iterator[None]:
-    """Clients of the farm know the address of such a proxy only. With "" they know all addresses."""
+def behind(kind: str, farm: Farm, folder: Path, ready: str = "/readyz") -> Iterator[None]:
+    """Clients of the farm know the address of such a proxy only. With "" they know all addresses.
+
+    `ready` is the path that answers when it works.
+    """
     if not kind:
         yield
         return
@@ -38,7 +41,7 @@ def behind(kind: str, farm: Farm, folder: Path) -> Iterator[None]:
     with (folder / "proxy.log").open("wb") as log:
         proxy = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
+        until(lambda: answers(f"http://127.0.0.1:{port}{ready}"))
         farm.proxy = f"http://127.0.0.1:{port}"
         yield
     finally:

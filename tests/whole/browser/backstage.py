@@ -20,7 +20,7 @@ from app.state.requirements import class_id
 from app.state.seal import Seal
 from app.state.store import Store
 from app.state.workers import BEAT
-from app.web import schema
+from app.web import schema, words
 from app.web.preparing import prepare
 from app.wire.attach import STDERR
 from tests.farm import ROOT_NAME, Farm
@@ -141,6 +141,10 @@ class Backstage:
             await store.redis.delete(store.keys.worker(worker))
 
         self._do(work)
+
+    def waiting(self) -> str:
+        """How many jobs are queued, as pages write it."""
+        return words.number(self._do(lambda store, jobs: jobs.counts())["queued"])
 
     def remember(self, samples: Iterable[Mapping[str, int]]) -> None:
         """The farm has a past: a sample a minute, up to now."""

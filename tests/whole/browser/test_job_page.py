@@ -14,6 +14,7 @@ from tests.whole.browser.tabs import Tabs, is_current
 
 MOST = 2000  # nodes of the pane
 LINES = 200_000
+CUT = ("net::ERR_", "Failed to fetch", "network error", "status of 50[23]")
 AT_END = "(pane) => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 4"
 SEEN = """(pane) => [...pane.querySelectorAll("span")].find((one) =>
     one.getBoundingClientRect().bottom > pane.getBoundingClientRect().top + 2).textContent"""
@@ -92,6 +93,25 @@ def test_what_is_read_stays_where_it_is_while_the_log_grows(tabs: Tabs, backstag
     expect(page.locator("#log span").last).to_have_text("line 000349")
 
     assert pane_of(page).evaluate(SEEN) == seen
+
+
+def test_a_log_goes_on_at_another_process_without_a_line_lost_or_told_twice(
+    farm: Farm, tabs: Tabs, backstage: Backstage
+):
+    """7. The two are killed in turn, so that the tab has been at one of them."""
+    tabs.expects(*CUT)
+    taken = backstage.take("printer", {"prints": "across"}, "across")
+    printed(backstage, taken, numbered(0, 10, 1))
+    page = tabs.open(f"/jobs/{taken.lease.id}")
+    is_current(page)
+    for number in range(2):
+        farm.webs[number].kill()
+        printed(backstage, taken, numbered(10 + 20 * number, 20, 1))
+        expect(page.locator("#log span").last).to_have_text(f"line {29 + 20 * number:06d}")
+        farm.restart_web(number)
+    is_current(page)
+
+    assert pane_of(page).inner_text().split("\n")[1:-1] == [f"line {number:06d}" for number in range(50)]
 
 
 def test_progress_is_one_line_and_streams_have_names(tabs: Tabs, backstage: Backstage):

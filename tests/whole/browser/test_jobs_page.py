@@ -65,6 +65,22 @@ def test_rows_change_where_they_stand_and_new_ones_are_only_counted(tabs: Tabs, 
     expect(page.locator("table.jobs tbody tr")).to_have_count(5)
 
 
+def test_a_page_that_has_missed_too_much_reads_its_list_anew(tabs: Tabs, backstage: Backstage):
+    backstage.queue(27, TRAP, "missed")
+    page = tabs.open("/jobs?q=missed&n=25")
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator("table.jobs tbody tr")).to_have_count(2)
+    address, length = page.url, page.evaluate("history.length")
+    page.evaluate("document.querySelector('table.jobs tbody').replaceChildren()")
+
+    page.evaluate(
+        "document.getElementById('live').dispatchEvent(new CustomEvent('resync', { bubbles: true }))"
+    )
+
+    expect(page.locator("table.jobs tbody tr")).to_have_count(2)
+    assert (page.url, page.evaluate("history.length")) == (address, length)
+
+
 def test_selected_jobs_are_cancelled_after_a_question(farm: Farm, tabs: Tabs, backstage: Backstage):
     made = backstage.queue(3, TRAP, "picked")
     page = tabs.open("/jobs?q=picked", "operator")

@@ -20,12 +20,11 @@ NOTE = """(id) => {
 }"""
 
 
-def waits(farm: Farm, backstage: Backstage, *pages: Page) -> None:
+def waits(backstage: Backstage, *pages: Page) -> None:
     """One more job waits, and these pages say so."""
     backstage.queue(1, NOWHERE)
-    count = str(sum(job["state"] == "queued" for job in farm.jobs()))
     for page in pages:
-        expect(queued(page)).to_have_text(count)
+        expect(queued(page)).to_have_text(backstage.waiting())
 
 
 def streams(page: Page) -> bool:
@@ -93,31 +92,31 @@ def test_a_tab_holds_one_stream_however_many_pages_it_has_shown(tabs: Tabs, scen
 
 
 def test_a_hidden_tab_costs_nothing_and_is_current_when_it_is_looked_at(
-    farm: Farm, tabs: Tabs, backstage: Backstage, scene: Scene
+    tabs: Tabs, backstage: Backstage, scene: Scene
 ):
     """5."""
     page = tabs.open("/")
     is_current(page)
-    waits(farm, backstage, page)
+    waits(backstage, page)
     shown = queued(page).inner_text()
     hide(page, True)
     until(lambda: page.evaluate("1") and not tabs.open_streams)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    waits(farm, backstage)
+    waits(backstage)
     page.wait_for_timeout(3500)  # as long as any of its timers takes
 
     assert asked == []
     assert queued(page).inner_text() == shown
     hide(page, False)
-    waits(farm, backstage, page)
+    waits(backstage, page)
     assert len(asked) == 1
     assert tabs.open_streams[-1].headers["last-event-id"]
     is_current(page)
 
 
 def test_more_tabs_than_a_browser_has_connections_are_all_current(
-    farm: Farm, tabs: Tabs, backstage: Backstage, scene: Scene
+    tabs: Tabs, backstage: Backstage, scene: Scene
 ):
     """6. Over HTTP/1.1 six connections are all that a browser opens to one address."""
     context = tabs.visitor("viewer")
@@ -129,22 +128,20 @@ def test_more_tabs_than_a_browser_has_connections_are_all_current(
         is_current(page, "live", "poll")
 
     assert len(tabs.open_streams) == STREAMS
-    waits(farm, backstage, *pages)
+    waits(backstage, *pages)
     next(page for page in pages if streams(page)).close()
     until(
         lambda: sum(streams(page) for page in pages if not page.is_closed()) == STREAMS
     )  # its place is another's
 
 
-def test_where_no_stream_passes_a_page_asks_again_and_again(
-    farm: Farm, tabs: Tabs, backstage: Backstage, scene: Scene
-):
+def test_where_no_stream_passes_a_page_asks_again_and_again(tabs: Tabs, backstage: Backstage, scene: Scene):
     """6."""
     page = tabs.visitor("viewer").new_page()
     page.route("**/events?*", lambda route: route.fulfill(status=204))
     page.goto(tabs.url)
     is_current(page, "poll")
-    waits(farm, backstage, page)
+    waits(backstage, page)
 
 
 def test_either_process_shows_the_same(farm: Farm, tabs: Tabs, scene: Scene):

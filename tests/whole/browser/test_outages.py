@@ -16,16 +16,11 @@ CUT = ("net::ERR_", "Failed to fetch", "network error", "status of 50[23]")
 AT_ONCE = 8.0  # seconds after which a process that was asked to end is killed
 
 
-def waiting(farm: Farm) -> str:
-    """The number that the pages should show."""
-    return str(sum(job["state"] == "queued" for job in farm.jobs()))
-
-
-def everybody_hears(farm: Farm, backstage: Backstage, pages: list[Page]) -> None:
+def everybody_hears(backstage: Backstage, pages: list[Page]) -> None:
     """A new job is on all pages, and none of them was loaded again."""
     backstage.queue(1, NOWHERE)
     for page in pages:
-        expect(queued(page)).to_have_text(waiting(farm))
+        expect(queued(page)).to_have_text(backstage.waiting())
         is_current(page)
         assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
         assert page.evaluate("window.__marker")
@@ -48,7 +43,7 @@ def test_who_watches_a_process_that_is_told_to_end_goes_on_at_the_other(
     pages = watching(tabs, 3)
     for number in range(2):
         status = farm.webs[number].end(AT_ONCE)
-        everybody_hears(farm, backstage, pages)
+        everybody_hears(backstage, pages)
         farm.restart_web(number)
 
         assert status in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
@@ -62,7 +57,7 @@ def test_who_watches_a_process_that_dies_goes_on_at_the_other(
     pages = watching(tabs, 3)
     for number in range(2):
         farm.webs[number].kill()
-        everybody_hears(farm, backstage, pages)
+        everybody_hears(backstage, pages)
         farm.restart_web(number)
 
 
@@ -84,7 +79,7 @@ def test_without_the_queue_a_page_keeps_what_it_has_and_says_so(
         lambda: all(worker["state"] != "offline" for worker in farm.known_workers() if worker["id"] == "w1")
     )
 
-    everybody_hears(farm, backstage, pages)
+    everybody_hears(backstage, pages)
 
 
 def test_a_page_that_is_asked_for_without_the_queue_fills_itself(farm: Farm, tabs: Tabs, scene: Scene):
