@@ -23,6 +23,7 @@ LOG_FORMATS = ("auto", "text", "json")  # auto: text at a terminal, JSON elsewhe
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SHORTEST_TOKEN = 16  # characters
 DEFAULT_URL = "http://127.0.0.1:8000"
+SYSTEM_CONFIG = Path("/etc/ffgrid/config.toml")
 
 
 class BadSetting(ValueError):
@@ -121,7 +122,7 @@ class _Lookup:
         """Reads the file, too. Raises BadSetting."""
         given = {name: value for name, value in flags.items() if value is not None}
         named = given.get("config") or environ.get("FFGRID_CONFIG")
-        path = Path(named) if named else config_dir(environ) / "config.toml"
+        path = Path(named) if named else _found(config_dir(environ) / "config.toml")
         return cls(given, environ, _read(path, required=bool(named)), path)
 
     def origins(self) -> dict[str, str]:
@@ -154,6 +155,11 @@ class _Lookup:
                 f"FFGRID_{name.upper()}: expected a number from {least} to {most}, got {value!r}"
             )
         return int(value)
+
+
+def _found(own: Path) -> Path:
+    """The user's own file, or the host's where there is none."""
+    return own if own.exists() or not SYSTEM_CONFIG.exists() else SYSTEM_CONFIG
 
 
 def _read(path: Path, required: bool = True) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app import settings
 from app.settings import DEFAULT_REDIS, DEFAULT_URL, KNOWN, BadSetting, Settings
 
 
@@ -142,6 +143,23 @@ def test_the_users_own_file_is_read(tmp_path: Path, home: str) -> None:
     (folder / "config.toml").write_text('worker_id = "mine"\n')
 
     assert Settings.load({"HOME": "/nonexistent", home: str(tmp_path)}).worker_id == "mine"
+
+
+def test_the_hosts_file_is_read_where_the_user_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = tmp_path / "etc.toml"
+    host.write_text('worker_id = "host"\n')
+    monkeypatch.setattr(settings, "SYSTEM_CONFIG", host)
+    home = {"HOME": str(tmp_path / "home")}
+
+    assert Settings.load(home).worker_id == "host"
+    assert settings.origins(home)["worker_id"] == f"file {host}"
+    own = tmp_path / "home/.config/ffgrid"
+    own.mkdir(parents=True)
+    (own / "config.toml").write_text('worker_id = "mine"\n')
+    assert Settings.load(home).worker_id == "mine"
+    assert settings.origins({**home, "FFGRID_WORKER_ID": "x"})["worker_id"] == "environment FFGRID_WORKER_ID"
 
 
 def test_nothing_is_read_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

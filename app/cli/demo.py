@@ -89,7 +89,7 @@ class Demo:
             view.parent.mkdir()
             view.symlink_to(self._folder / "disk")
         webs = [self._daemon("web", "--port", str(port)) for port in self._ports]
-        worker = self._daemon("worker", "--slots", "1", "--worker-id", "demo-worker", key="worker")
+        worker = self._daemon("worker", "--slots", "2", "--worker-id", "demo-worker", key="worker")
         sample = self._begin_sample()
         kept = ["--cache", str(self._folder / "answers"), "--no-warm"]
         self._ffgrid("shim", "install", str(self._folder / "bin"), "--no-local", *kept, key="client")
@@ -145,17 +145,16 @@ class Demo:
             webbrowser.open(self._link)
 
     def fill(self) -> None:
-        """Work for whoever looks at the dashboard: a job that fails, one that runs for a minute, and one behind it."""
+        """Work for whoever looks at the dashboard: a job that fails, and one that runs a minute. A slot stays free."""
         client, sample = self._client(), self._player / "sample.mkv"
         slow = ["-v", "error", "-readrate", "0.3", "-i", str(sample), "-c:v", *self._encoder().split()]
         for args in (
             ["-v", "error", "-i", str(self._player / "missing.mkv"), "-f", "null", "-"],
             [*slow, str(self._player / "slow.mkv")],
-            [*slow, str(self._player / "next.mkv")],
         ):
             fields = submission(["ffmpeg", *args], {"Movies": str(self._player)}, None, ())
             self._stack.callback(_cancel, client, client.post(JOBS, fields)["id"])
-        self._step("jobs", "one fails, one runs for a minute, one waits behind it")
+        self._step("jobs", "one fails, one runs for a minute")
 
     def stay(self) -> None:
         """Shows where everything is until Ctrl-C."""

@@ -58,7 +58,11 @@ def _look(path: Path) -> Finding:
     if not _is_launcher(path):
         what = "is no launcher of ffgrid's" if path.exists() else "is not there"
         return Finding("shim", BAD, f"{path} {what}", f"ffgrid shim install {path.parent}")
-    said = reaches(path)
+    try:
+        said = reaches(path)
+    except subprocess.TimeoutExpired:
+        why = f"{path} got no answer within {SECONDS:.0f} s: are all slots full?"
+        return Finding("shim", SKIPPED, why, "ffgrid workers; then look again")
     if not said:
         return Finding("shim", OK, f"{path} reaches a worker")
     mend = f"see the lines above; after a change: ffgrid shim install {path.parent}"
@@ -66,7 +70,10 @@ def _look(path: Path) -> Finding:
 
 
 def reaches(path: Path) -> str:
-    """Why this launcher gets no answer from a worker; "" when it does. Neither its cache nor its local program help."""
+    """Why this launcher gets no answer from a worker; "" when it does. Neither its cache nor its local program help.
+
+    Raises subprocess.TimeoutExpired.
+    """
     text = path.read_text("utf-8", "replace")
     found = _BAKED.search(text)
     if not found:
@@ -86,8 +93,6 @@ def _trouble(launcher: Path, environ: dict[str, str]) -> str:
         done = subprocess.run(
             command, env=environ, stdin=nothing, capture_output=True, timeout=SECONDS, cwd="/"
         )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {SECONDS:.0f} s"
     except OSError as error:
         return str(error.strerror)
     if done.returncode == 0 and b" version " in done.stdout:

@@ -28,10 +28,9 @@ def worker(one: Worker) -> Sequence[Finding]:
     name, mode = one["id"], one.get("sandbox", "")
     encoders = [known for known in KNOWN if known in one.get("encoders", ())]
     chips = hardware(one)
-    has = f"{' '.join(encoders) or 'no well-known encoder'}, {len(chips) or 'no'} hardware encoders"
-    sentence = (
-        f"{name}: {one.get('slots', '?')} slots, ffmpeg {one.get('binaries', {}).get('ffmpeg', '?')}, {has}"
-    )
+    has = f"{' '.join(encoders) or 'no well-known encoder'}, {' '.join(chips) or 'no hardware encoder'}"
+    slots, version = one.get("slots", "?"), one.get("binaries", {}).get("ffmpeg", "?")
+    sentence = f"{name}: {slots} slot{'s' * (slots != 1)}, ffmpeg {version}, {has}"
     said = Finding("worker", OK, sentence)
     if one.get("draining") or one.get("paused"):
         said = Finding(
