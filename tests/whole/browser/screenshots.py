@@ -28,6 +28,10 @@ from tests.whole.browser.tabs import Tabs, chromium
 from tests.whole.proxies import behind
 
 SCHEMES = {"light": (1280, 800), "dark": (1280, 800), "phone": (360, 740)}
+README = {
+    "-": ("light",),
+    "-jobs-done": ("dark",),
+}  # of these the part that is seen first, small enough to be kept
 EMPTY = (
     "/",
     "/jobs",
@@ -158,6 +162,8 @@ def take(tabs: Tabs, wanted: list[Picture], folder: Path) -> None:
             settle(page)
             path = folder / f"{one.name.strip('-') or 'overview'}-{scheme}.png"
             page.screenshot(path=path, full_page=True, animations="disabled")
+            if one.name in README and scheme in README[one.name]:
+                page.screenshot(path=folder / f"readme-{path.name}", animations="disabled", scale="css")
             page.close()
             print(path)
     for complaint in tabs.complaints:
