@@ -61,7 +61,6 @@ def progresses(backstage: Backstage, taken: Taken, bar: Locator) -> None:
         expect(bar).to_have_js_property("value", (start + 4) / 40)
 
 
-
 def test_what_somebody_does_in_a_list_survives_what_happens(tabs: Tabs, backstage: Backstage, scene: Scene):
     """3."""
     taken = backstage.take("keeper", {"trap": "keeps in a list"}, "moves")
