@@ -66,28 +66,45 @@ class Summary(Topic):
         }
 
 
+class Running(Topic):
+    """What runs now: looked at with every report of progress."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    async def look(self) -> present.Active:
+        """Raises a RedisError."""
+        counts, (active, _), (_, at) = await asyncio.gather(
+            self._jobs.counts(), self._jobs.page(RUNNING, state="running"), self._jobs.revision()
+        )
+        return present.active(active, counts["running"], at)
+
+    def render(self, seen: present.Active, acts: bool) -> Mapping[str, str]:
+        """One region."""
+        return {"running": pages.render("_running.html", view=seen, acts=acts)}
+
+
 class Overview(Topic):
-    """What runs, who runs it, what has failed, and what is new."""
+    """What has failed, who works, and what is new."""
 
     def __init__(self, jobs: Jobs, workers: Workers) -> None:
         self._jobs = jobs
         self._workers = workers
 
+    def touched(self, event: Event) -> bool:
+        """Whether a job has moved."""
+        return event.event != "progress"
+
     async def look(self) -> present.Overview:
         """Raises a RedisError."""
-        _, at = await self._jobs.revision()
-        counts, (active, _), (newest, _), failed, known = await asyncio.gather(
-            self._jobs.counts(),
-            self._jobs.page(RUNNING, state="running"),
-            self._jobs.page(RECENT),
-            self._failed(),
-            self._workers.all(),
+        (_, at), (newest, _), failed, known = await asyncio.gather(
+            self._jobs.revision(), self._jobs.page(RECENT), self._failed(), self._workers.all()
         )
-        return present.overview(counts, active, newest, failed, known, at)
+        return present.overview(newest, failed, known, at)
 
     def render(self, seen: present.Overview, acts: bool) -> Mapping[str, str]:
         """A region for each part of the page."""
-        parts = ("running", "failures", "workers", "jobs")
+        parts = ("failures", "workers", "jobs")
         return {part: pages.render(f"_{part}.html", view=seen, acts=acts) for part in parts}
 
     async def _failed(self) -> list[Job]:
@@ -151,13 +168,14 @@ class Charts(Topic):
 @door.reachable
 async def overview(request: Request) -> Response:
     """The first page."""
-    shown = await live.show(request, "alerts", "overview", "charts")
+    shown = await live.show(request, "alerts", "running", "overview", "charts")
     return pages.page("overview.html", user=door.user(request), live=shown)
 
 
 TOPICS: dict[str, Callable[[State, str], Topic]] = {
     "summary": lambda state, _: Summary(state.jobs, state.store.workers),
     "alerts": lambda state, _: Care(state.store),
+    "running": lambda state, _: Running(state.jobs),
     "overview": lambda state, _: Overview(state.jobs, state.store.workers),
     "charts": lambda state, _: Charts(state.jobs, state.store.history),
 }

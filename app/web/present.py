@@ -106,11 +106,17 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Overview:
-    """The lists of the first page."""
+class Active:
+    """Running jobs, of which `more_running` are not shown."""
 
     running: tuple[Running, ...]
     more_running: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The other lists of the first page."""
+
     recent: tuple[Recent, ...]
     failures: tuple[Recent, ...]
     workers: tuple[Machine, ...]
@@ -134,22 +140,18 @@ BADGES = {
 }
 
 
-def overview(
-    counts: Mapping[str, int],
-    active: Sequence[Job],
-    newest: Sequence[Job],
-    failed: Sequence[Job],
-    known: Sequence[Worker],
-    now: float,
-) -> Overview:
-    """The first page at `now`, by Redis' clock: jobs per state; running jobs, of which those come first that somebody
-    waits for; the newest jobs; those that failed last; and all workers.
-    """
+def active(jobs: Sequence[Job], count: int, now: float) -> Active:
+    """Of `count` running jobs these, at `now` by Redis' clock; those come first that somebody waits for."""
+    ordered = sorted(jobs, key=lambda job: not job.spec.get("attach"))
+    return Active(
+        running=tuple(running(job, now) for job in ordered),
+        more_running=max(0, count - len(jobs)) if jobs else 0,
+    )
+
+
+def overview(newest: Sequence[Job], failed: Sequence[Job], known: Sequence[Worker], now: float) -> Overview:
+    """The newest jobs, those that failed last, and all workers."""
     return Overview(
-        running=tuple(
-            running(job, now) for job in sorted(active, key=lambda job: not job.spec.get("attach"))
-        ),
-        more_running=max(0, counts["running"] - len(active)) if active else 0,
         recent=tuple(recent(job, now) for job in newest),
         failures=tuple(recent(job, now) for job in failed),
         workers=tuple(machine(worker) for worker in known),

@@ -39,7 +39,7 @@ ABOUT = {
     "encoders": [],
     "labels": {},
 }
-LIVE = "/live?t=summary,alerts,overview,charts"
+LIVE = "/live?t=summary,alerts,running,overview,charts"
 PARTS = {"summary", "news", "alerts", "running", "charts", "failures", "workers", "jobs"}
 HOSTILE = "<img src=x onerror=window.__pwned=1>'\"&\u202e</hx-partial>\x1b\n.mkv"
 

@@ -165,9 +165,13 @@ def test_the_counters_are_the_states_and_the_live_workers():
 
 
 def test_running_jobs_that_are_not_shown_are_counted():
-    counts = {**dict.fromkeys(lifecycle.STATES, 0), "running": 7}
+    assert present.active([job(), job()], 7, NOW).more_running == 5
 
-    assert present.overview(counts, [job(), job()], [], [], [], NOW).more_running == 5
+
+def test_a_job_that_somebody_waits_for_comes_first():
+    jobs = [job(), job(spec={"binary": "ffprobe", "args": [], "attach": True})]
+
+    assert present.active(jobs, 2, NOW).running[0].command.head == "ffprobe"
 
 
 # Commands

@@ -57,9 +57,8 @@ def test_a_failed_job_is_said_once_and_progress_never(tabs: Tabs, backstage: Bac
 def progresses(backstage: Backstage, taken: Taken, bar: Locator) -> None:
     """The job goes on, and the page has shown that."""
     for start in range(0, STEPS, 5):
-        backstage.report(taken, [{"fraction": step / 40, "fps": step} for step in range(start, start + 5)])
-        expect(bar).to_have_js_property("value", (start + 4) / 40)
-
+        backstage.report(taken, [{"fraction": step / 100, "fps": step} for step in range(start, start + 5)])
+        expect(bar).to_have_js_property("value", (start + 4) / 100)
 
 def test_what_somebody_does_in_a_list_survives_what_happens(tabs: Tabs, backstage: Backstage, scene: Scene):
     """3."""
