@@ -152,9 +152,11 @@ class Backstage:
         async def work(store: Store, jobs: Jobs) -> None:
             known = [{name: int(value) for name, value in one.items()} for one in samples]
             now = int((await store.redis.time())[0]) // MINUTE
-            await store.redis.delete(store.keys.history)
-            for ago, one in zip(range(len(known), 0, -1), known, strict=True):
-                await store.redis.xadd(store.keys.history, one, id=f"{(now - ago) * MINUTE * 1000}-0")
+            async with store.redis.pipeline(transaction=True) as pipe:  # nobody else takes one meanwhile
+                pipe.delete(store.keys.history)
+                for ago, one in zip(range(len(known), 0, -1), known, strict=True):
+                    pipe.xadd(store.keys.history, one, id=f"{(now - ago) * MINUTE * 1000}-0")
+                await pipe.execute()
             await store.redis.hset(
                 store.keys.totals, mapping={k: v for k, v in known[-1].items() if ":" in k}
             )
