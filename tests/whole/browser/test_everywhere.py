@@ -60,6 +60,7 @@ def progresses(backstage: Backstage, taken: Taken, bar: Locator) -> None:
         backstage.report(taken, [{"fraction": step / 100, "fps": step} for step in range(start, start + 5)])
         expect(bar).to_have_js_property("value", (start + 4) / 100)
 
+
 def test_what_somebody_does_in_a_list_survives_what_happens(tabs: Tabs, backstage: Backstage, scene: Scene):
     """3."""
     taken = backstage.take("keeper", {"trap": "keeps in a list"}, "moves")
@@ -110,6 +111,23 @@ def test_what_somebody_does_on_a_job_s_page_survives_what_happens(
     assert page.evaluate(OTHERS) == []
     assert page.get_by_label("Search in the log").input_value() == "half a word"
     assert [page.locator(one).get_attribute("open") for one in kept[1:3]] == ["", ""]
+    backstage.end(taken, "succeed", exit=0)
+
+
+def test_a_question_in_a_row_that_moves_stays_open(tabs: Tabs, backstage: Backstage, scene: Scene):
+    """3."""
+    taken = backstage.take("keeper", {"trap": "keeps a question"}, "moves")
+    row = f"#run-{taken.lease.id}"
+    with backstage.alive(taken):
+        page = tabs.open("/", "operator")
+        is_current(page)
+        page.locator(f"{row} .confirm summary").click()
+        page.evaluate(KEEP, [row, f"{row} .confirm", f"{row} progress"])
+        backstage.report(taken, [{"fraction": step / 100, "fps": step} for step in range(1, STEPS)])
+        expect(page.locator(f"{row} .percent")).to_have_text(f"{STEPS - 1} %")
+
+    assert page.evaluate(OTHERS) == []
+    assert page.locator(f"{row} .confirm").get_attribute("open") == ""
     backstage.end(taken, "succeed", exit=0)
 
 
