@@ -60,6 +60,7 @@ def progresses(backstage: Backstage, taken: Taken, bar: Locator) -> None:
         backstage.report(taken, [{"fraction": step / 100, "fps": step} for step in range(start, start + 5)])
         expect(bar).to_have_js_property("value", (start + 4) / 100)
 
+
 def test_what_somebody_does_in_a_list_survives_what_happens(tabs: Tabs, backstage: Backstage, scene: Scene):
     """3."""
     taken = backstage.take("keeper", {"trap": "keeps in a list"}, "moves")
