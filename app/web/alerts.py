@@ -69,7 +69,7 @@ def _nobody(workers: Sequence[Worker], seen: Glance) -> Iterator[Alert]:
         )
         yield Alert("bad", f"{said}{waiting}.", "/workers", "Resume one.")
     else:
-        yield Alert("bad", f"No worker is online{waiting}.", "/workers#add", "Start one: `ffgrid worker`.")
+        yield Alert("bad", f"No worker is online{waiting}.", "/workers#add", "Start one with ffgrid worker.")
 
 
 def _unserved(workers: Sequence[Worker], seen: Glance) -> Iterator[Alert]:
@@ -135,7 +135,7 @@ def _elsewhere(fallbacks: Iterable[Fallback], now: float) -> Iterator[Alert]:
         last = visible(shortened(max(recent, key=lambda one: one.at).reason, 160))
         calls = "1 call ran on its" if count == 1 else f"{words.number(count)} calls ran on their"
         said = f"{calls} own host in the last hour; last reason: {last}"
-        yield Alert("wait", said, "/workers", "See `ffgrid fallbacks`.")
+        yield Alert("wait", said, "/workers", "ffgrid fallbacks lists them.")
 
 
 def _jobs(count: int, one: str, many: str) -> str:
