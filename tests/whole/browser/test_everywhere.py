@@ -159,17 +159,15 @@ def test_pages_of_a_list_neither_repeat_nor_skip_while_jobs_come(
         backstage.queue(25, {"trap": "pages"}, "came later")
         if not page.locator("a[rel=next]").count():
             break
-        page.locator("a[rel=next]").click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.locator("a[rel=next]").click()
     last = shown(page)
 
     assert sorted(seen) == sorted(made)
     page.go_back()
-    page.wait_for_load_state()
     assert shown(page) == seen[50:75]
     assert page.locator("[name=label]").input_value() == "trap=pages"
     page.go_forward()
-    page.wait_for_load_state()
     assert shown(page) == last
 
 
