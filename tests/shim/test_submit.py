@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.web import schema
-from app.web.api import prepare
+from app.web.preparing import prepare
 from app.wire import keyfile, roots
 from app.wire.messages import ARGUMENT_LIMIT
 from shim import submit as module
