@@ -37,7 +37,7 @@ FAINT = """() => [...document.querySelectorAll("main :is(button, a[href], summar
 
 
 def visits(
-    tabs: Tabs, route: Guarded, scene: Scene, most: int = 9, **more: Any
+    tabs: Tabs, route: Guarded, scene: Scene, most: int = 4, **more: Any
 ) -> Iterator[tuple[Page, dict[str, str]]]:
     """The page for all that may stand in its path, as somebody who may see it; and its policy."""
     context = tabs.visitor(route.role, **more)
