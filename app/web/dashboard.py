@@ -87,6 +87,8 @@ class Running(Topic):
 class Overview(Topic):
     """What has failed, who works, and what is new."""
 
+    period = 4.0
+
     def __init__(self, jobs: Jobs, workers: Workers) -> None:
         self._jobs = jobs
         self._workers = workers
@@ -117,6 +119,8 @@ class Overview(Topic):
 
 class Care(Topic):
     """What somebody should look at."""
+
+    period = 5.0
 
     def __init__(self, store: Store) -> None:
         self._store = store
