@@ -48,4 +48,4 @@ class Monitor:
 
     def _listen(self) -> None:
         while data := self._socket.recv(1 << 16):
-            self._heard = (self._heard + data)[-(1 << 20) :]
+            self._heard = (self._heard + data)[-(1 << 23) :]
