@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap, two proxies, a browser and a
-# clock that can be set.
+# Installs what the tests need beside Python: ffmpeg, ffprobe, redis-server, bubblewrap, two proxies, a browser, a
+# clock that can be set, and the shells that complete commands.
 # Where they are, it does nothing.
 #
 #   system.sh BIN      BIN is the virtual environment's bin folder
@@ -22,7 +22,7 @@ link_redis() {
 }
 
 missing() {
-    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium faketime; do
+    for tool in ffmpeg ffprobe redis-server bwrap haproxy nginx chromium faketime zsh fish; do
         there "$tool" || printf '%s ' "$tool"
     done
 }
@@ -47,7 +47,7 @@ give_up() {
 
 link_redis
 [ -z "$(missing)" ] && exit 0
-packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium faketime'
+packages='ffmpeg redis-tools bubblewrap haproxy nginx-light chromium faketime zsh fish'
 there apt-get || give_up "Install them and try again (Debian calls them: $packages)."
 [ "$(id -u)" = 0 ] || there sudo || give_up "As root: apt-get install $packages. Then try again."
 
@@ -66,5 +66,7 @@ get haproxy haproxy
 get nginx nginx-light
 get chromium chromium
 get faketime faketime
+get zsh zsh
+get fish fish
 link_redis
 [ -z "$(missing)" ] || give_up 'apt ran, and they are still missing. Install them by hand and try again.'

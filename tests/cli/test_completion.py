@@ -35,8 +35,7 @@ Ask = Callable[..., set[str]]
 def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
     """What a shell offers for the last of these words."""
     shell = request.param
-    if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed")
+    assert shutil.which(shell), f"{shell} is not installed: run `make test`, which installs it"
     script = tmp_path / "completion"
     script.write_text(SHELLS[shell](list(places(COMMANDS))))
 
@@ -80,8 +79,7 @@ def test_a_command_of_ffmpeg_is_not_ours(ask: Ask) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_can_read_its_script(shell: str, tmp_path: Path) -> None:
-    if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed")
+    assert shutil.which(shell), f"{shell} is not installed: run `make test`, which installs it"
     script = tmp_path / "completion"
     script.write_text(SHELLS[shell](list(places(COMMANDS))))
     done = subprocess.run([shell, "-n", str(script)], capture_output=True, text=True)
@@ -100,8 +98,7 @@ def test_every_command_and_flag_is_in_every_script(shell: str, capsys: pytest.Ca
 
 
 def test_zsh_completes_what_somebody_types(tmp_path: Path) -> None:
-    if not shutil.which("zsh"):
-        pytest.skip("zsh is not installed")
+    assert shutil.which("zsh"), "zsh is not installed: run `make test`, which installs it"
     script = tmp_path / "completion"
     script.write_text(SHELLS["zsh"](list(places(COMMANDS))))
     child, terminal = pty.fork()
