@@ -78,7 +78,7 @@ async def log(request: Request, client: Client, body: bytes) -> Response:
     """What the job printed, a JSON object a line; with `follow=1` until it ends. `after` skips entries."""
     one = await owned_job(request, client)
     after, follow = request.query_params.get("after", "0-0"), request.query_params.get("follow") == "1"
-    if not is_cursor(after, _is_number):
+    if not is_cursor(after, is_number):
         raise Problem(422, "invalid", "after: expected the id of an entry")
     lines = logs.told(request.app.state.store.output, jobs(request), one.id, after, follow)
     return StreamingResponse(lines, media_type="application/x-ndjson")
@@ -156,9 +156,9 @@ async def _submitted(request: Request, submission: Stored) -> Response:
 def is_cursor(text: str, is_second: Callable[[str], bool]) -> bool:
     """Whether it is a number, a hyphen and what the second must be."""
     first, separator, second = text.partition("-")
-    return bool(separator) and _is_number(first) and is_second(second)
+    return bool(separator) and is_number(first) and is_second(second)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Digits that fit into 64 bits."""
     return text.isascii() and text.isdigit() and len(text) < 20

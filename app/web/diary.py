@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from app.state.activity import Activity, Deed
 from app.state.job import is_id
 from app.web import door, live, pages, present
+from app.web.api import is_cursor, is_number
 from app.web.problems import Problem
 from app.web.words import shortened, visible
 
@@ -33,7 +34,7 @@ class Line:
 async def activity(request: Request) -> Response:
     """The newest deeds, or those before the entry `before`."""
     before = request.query_params.get("before", "")
-    if before and not _is_entry(before):
+    if before and not is_cursor(before, is_number):
         raise Problem(422, "invalid", "before: expected the link to older entries of an earlier page")
     store: Activity = request.app.state.store.activity
     found = await store.newest(PAGE + 1, before)
@@ -58,11 +59,6 @@ def line(deed: Deed, now: float) -> Line:
         visible(shortened(deed.what, 120)),
         f"/jobs/{deed.what}" if is_id(deed.what) else "",
     )
-
-
-def _is_entry(text: str) -> bool:
-    ms, dash, serial = text.partition("-")
-    return bool(dash) and all(part.isascii() and part.isdigit() and len(part) < 20 for part in (ms, serial))
 
 
 ROUTES: list[BaseRoute] = [Route("/activity", activity)]

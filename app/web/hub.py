@@ -11,18 +11,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.state.connect import stop
-from app.state.events import START, Events, number
+from app.state.events import START, Event, Events, number
+from app.web.door import AWAY
 from app.web.leaving import Leaving
-from app.web.shows import AWAY, Growth, Show
+from app.web.shows import Growth, Show
 from app.web.topics import Feed, Message, Rows, Topic, partial
 
 BEAT = 0.25  # seconds between two renderings: what happens meanwhile is one change
-ALIVE = (
-    10.0  # seconds after which a tab is woken though nothing has changed: its stream says that it is alive
-)
+# Seconds after which a tab is woken though nothing has changed: its stream says that it is alive.
+ALIVE = 10.0
 PAUSE = 0.05  # seconds between two readings of events, of which each takes some hundred
 LARGE = 48_000  # characters of a feed in one message
 
@@ -152,7 +152,7 @@ class Hub:
         """The last event that what is looked at now has in it. Raises one of AWAY."""
         return self.shown or await self._events.last()
 
-    async def since(self, event: str) -> Any:
+    async def since(self, event: str) -> list[Event] | None:
         """The events since that one, or None. Raises one of AWAY."""
         return await self._events.since(event)
 
@@ -175,8 +175,8 @@ class Hub:
                 part.tabs -= 1
             self._drop()
 
-    async def keep(self, tab: Tab) -> None:
-        """Has the tab woken when something has changed. Raises one of AWAY."""
+    def keep(self, tab: Tab) -> None:
+        """Has the tab woken when something has changed."""
         self.tabs.add(tab)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())

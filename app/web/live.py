@@ -29,9 +29,9 @@ from starlette.routing import BaseRoute, Route
 
 from app.state.sessions import Sessions
 from app.web import door, pages
+from app.web.door import AWAY
 from app.web.hub import Hub, Tab, Unknown
 from app.web.problems import Problem
-from app.web.shows import AWAY
 
 ALWAYS = "summary"  # the topic that every page shows
 MOST = 6  # that one page may show
@@ -108,7 +108,7 @@ async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[by
     shared, user, is_away = hub(request), door.user(request), False
     yield b"retry: 500\n: ffgrid\n\n"
     asked = time.monotonic()
-    await shared.keep(tab)
+    shared.keep(tab)
     begun = False
     while not shared.is_over:
         try:

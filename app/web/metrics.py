@@ -23,6 +23,7 @@ from app.state.queues import Lane
 from app.state.survey import Farm, Survey, slots
 from app.web import api, exposition
 from app.web.auth import Verifier, read_body
+from app.web.door import PATIENCE
 from app.web.exposition import family, histogram
 from app.web.hub import Hub
 from app.web.observed import Timings
@@ -31,7 +32,6 @@ from app.web.visit import Reception
 from app.wire.messages import LANES
 
 SHARE = 1.0  # seconds for which one look is good enough for everybody who asks this process
-PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Values = Iterable[tuple[dict[str, str], float]]

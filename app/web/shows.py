@@ -7,14 +7,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from app.state.connect import UNREACHABLE
 from app.state.events import number
+from app.web.door import PATIENCE
 from app.web.topics import Feed, Frame, Rows, Topic
 
 SHARE = 0.25  # seconds for which one look is good enough for everybody
-PATIENCE = 3.0  # seconds after which a Redis that does not answer counts as away
 BUFFER = 1_000  # entries of a feed that are kept for tabs that are slow
-AWAY = (*UNREACHABLE, TimeoutError)
 
 
 class Show:

@@ -20,6 +20,7 @@ from app.web import crew, door, joining, live, pages, present
 from app.web.acting import acted, record
 from app.web.topics import Topic
 from app.web.words import visible
+from app.web.workforce import named, workers_of
 from app.wire.signing import ID_LENGTHS, is_word
 
 RUNNING = 200  # running jobs that are told apart by worker
@@ -135,7 +136,7 @@ class One(Topic):
 async def workers(request: Request) -> Response:
     """All workers, and how to add one."""
     shown = await live.show(request, "workers")
-    known = await _workers(request).all()
+    known = await workers_of(request).all()
     join = joining.lines(request.app.state.store.address, request.state.visit.name, known)
     return pages.page("workers.html", user=door.user(request), live=shown, join=join)
 
@@ -143,8 +144,8 @@ async def workers(request: Request) -> Response:
 @door.reachable
 async def worker(request: Request) -> Response:
     """One worker. Raises NoSuchWorker."""
-    name = _name(request)
-    if not is_word(name, ID_LENGTHS) or name not in {one.id for one in await _workers(request).all()}:
+    name = named(request)
+    if not is_word(name, ID_LENGTHS) or name not in {one.id for one in await workers_of(request).all()}:
         raise NoSuchWorker(f"there is no worker {name!r}: it has left, or was never here")
     shown = await live.show(request, f"worker:{name}")
     return pages.page("worker.html", user=door.user(request), live=shown, name=name)
@@ -155,22 +156,12 @@ def order(what: str) -> door.Handler:
 
     @door.reachable
     async def told(request: Request) -> Response:
-        name = _name(request)
-        await getattr(_workers(request), what)(name)
+        name = named(request)
+        await getattr(workers_of(request), what)(name)
         await record(request, DONE[what], name)
         return acted(request, SAID[what].format(visible(name)), "/workers")
 
     return told
-
-
-def _workers(request: Request) -> Workers:
-    found: Workers = request.app.state.store.workers
-    return found
-
-
-def _name(request: Request) -> str:
-    name: str = request.path_params["worker_id"]
-    return name
 
 
 TOPICS: dict[str, Callable[[State, str], Topic]] = {

@@ -18,7 +18,7 @@ from app.web.auth import signed
 @signed(*ANYBODY)
 async def workers(request: Request, client: Client, body: bytes) -> Response:
     """All workers that are remembered."""
-    return answer({"workers": [views.worker(one) for one in await _workers(request).all()]})
+    return answer({"workers": [views.worker(one) for one in await workers_of(request).all()]})
 
 
 @signed(*ANYBODY)
@@ -27,7 +27,7 @@ async def queues(request: Request, client: Client, body: bytes) -> Response:
 
     Those with the most waiting jobs come first. `oldest` is for how many seconds the first of them has waited.
     """
-    seen, known = await asyncio.gather(request.app.state.store.queues.look(), _workers(request).all())
+    seen, known = await asyncio.gather(request.app.state.store.queues.look(), workers_of(request).all())
     rows = [views.queue(one, known) for one in seen.queues]
     return answer({"queues": rows, "retrying": seen.retrying, "dead": seen.dead})
 
@@ -35,32 +35,34 @@ async def queues(request: Request, client: Client, body: bytes) -> Response:
 @signed("admin")
 async def drain(request: Request, client: Client, body: bytes) -> Response:
     """Tells a worker to take nothing new and to end when its jobs have ended."""
-    await _workers(request).drain(_name(request))
-    await noted(request, client, "drained worker", _name(request))
-    return answer({"id": _name(request), "state": "draining"}, 202)
+    await workers_of(request).drain(named(request))
+    await noted(request, client, "drained worker", named(request))
+    return answer({"id": named(request), "state": "draining"}, 202)
 
 
 @signed("admin")
 async def pause_worker(request: Request, client: Client, body: bytes) -> Response:
     """Tells a worker to take nothing new and to stay, until it is resumed or started anew."""
-    await _workers(request).pause(_name(request))
-    await noted(request, client, "paused worker", _name(request))
-    return answer({"id": _name(request), "state": "paused"}, 202)
+    await workers_of(request).pause(named(request))
+    await noted(request, client, "paused worker", named(request))
+    return answer({"id": named(request), "state": "paused"}, 202)
 
 
 @signed("admin")
 async def resume_worker(request: Request, client: Client, body: bytes) -> Response:
     """Lets a paused worker take jobs again; takes a drain back that has not ended yet."""
-    await _workers(request).resume(_name(request))
-    await noted(request, client, "resumed worker", _name(request))
-    return answer({"id": _name(request), "state": "online"}, 202)
+    await workers_of(request).resume(named(request))
+    await noted(request, client, "resumed worker", named(request))
+    return answer({"id": named(request), "state": "online"}, 202)
 
 
-def _workers(request: Request) -> Workers:
+def workers_of(request: Request) -> Workers:
+    """The workers of this application."""
     found: Workers = request.app.state.store.workers
     return found
 
 
-def _name(request: Request) -> str:
+def named(request: Request) -> str:
+    """The worker that the path names."""
     name: str = request.path_params["worker_id"]
     return name
