@@ -5,29 +5,18 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from app.state.store import Store
 from app.web import submission
-from app.web.main import create_app
-from tests.web.test_door import HASH, MASTER, Browser
+from tests.web import test_jobpage
 from tests.web.test_jobpage import MOVIES, Site, field, text
 
 LINE = "ffmpeg -i {Movies}/a.mkv -c:v mpeg4 {Movies}/b.mkv"
 
 
-@pytest.fixture
-async def site(store: Store, redis_url: str) -> AsyncIterator[Site]:
-    app = create_app(redis_url, MASTER)
-    browsers = []
-    for role in ("operator", "viewer"):
-        user = await app.state.users.add(role, role, HASH)
-        browsers.append(Browser(app, cookies={"ffgrid": await app.state.sessions.begin(user)}))
-    yield Site(browsers[0], browsers[1], store)
-    await app.state.store.close()
+site = test_jobpage.site  # the same two people and their store
 
 
 async def send(site: Site, **fields: str) -> str:
