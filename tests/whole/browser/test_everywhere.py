@@ -165,10 +165,10 @@ def test_pages_of_a_list_neither_repeat_nor_skip_while_jobs_come(
 
     assert sorted(seen) == sorted(made)
     page.go_back()
-    assert shown(page) == seen[50:75]
+    shows(page, seen[50:75])
     assert page.locator("[name=label]").input_value() == "trap=pages"
     page.go_forward()
-    assert shown(page) == last
+    shows(page, last)
 
 
 def shown(page: Page) -> list[str]:
@@ -176,6 +176,13 @@ def shown(page: Page) -> list[str]:
     return page.evaluate(
         "[...document.querySelectorAll('table.jobs tbody tr')].map((one) => one.id.slice(4))"
     )
+
+
+def shows(page: Page, jobs: list[str]) -> None:
+    """Waits for that page of the list: a step in the history may be over before its page is there."""
+    for job in jobs[0], jobs[-1]:
+        expect(page.locator(f"#job-{job}")).to_be_visible()
+    assert shown(page) == jobs
 
 
 @pytest.mark.parametrize("route", [one for one in PAGES if one.role and one.path not in ("/bulk",)], ids=name)
