@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
@@ -23,65 +23,33 @@ from app.state.job import JobError
 from app.state.reach import RETRY, watch
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import (
-    about,
-    api,
-    bulk,
-    bulkpage,
-    dashboard,
-    diary,
-    exports,
-    fallbacks,
-    joblist,
-    jobpage,
-    lists,
-    live,
-    login,
-    logpage,
-    metrics,
-    openapi,
-    pages,
-    people,
-    problems,
-    queues,
-    submitpage,
-    workers,
-    workforce,
-)
-from app.web.attach import attach
+from app.web import metrics, pages, problems
+from app.web.api import attach, fallbacks, jobs, lists, openapi, operations, workforce
 from app.web.auth import Verifier
 from app.web.below import Below
 from app.web.bulkwork import BulkWork
 from app.web.census import Census
-from app.web.door import guarded
-from app.web.hub import Hub
-from app.web.leaving import Leaving, until_leaving
+from app.web.dashboard import about, diary, live, login, people
+from app.web.dashboard.door import guarded
+from app.web.dashboard.fleet import queues, workers
+from app.web.dashboard.hub import Hub
+from app.web.dashboard.job import jobpage, logpage
+from app.web.dashboard.jobs import bulkpage, exports, joblist
+from app.web.dashboard.overview import overview
+from app.web.dashboard.submit import submitpage
+from app.web.dashboard.topics import Feed, Topic
+from app.web.leaving import Leaving
 from app.web.observed import Observed, Timings
-from app.web.topics import Feed, Topic
 from app.web.visit import Reception
-from app.wire.messages import FALLBACKS, FLEET, JOBS, QUEUES, SCALING, SUMMARY, WORKERS
 
-API = [
-    Route(JOBS, api.submit, methods=["POST"]),
-    Route(JOBS, lists.listing, methods=["GET"]),
-    Route(JOBS + "/{job_id}", api.show, methods=["GET"]),
-    Route(JOBS + "/{job_id}/log", until_leaving(api.log), methods=["GET"]),
-    Route(JOBS + "/{job_id}/cancel", api.cancel, methods=["POST"]),
-    Route(JOBS + "/{job_id}/pause", api.pause, methods=["POST"]),
-    Route(JOBS + "/{job_id}/resume", api.resume, methods=["POST"]),
-    Route(JOBS + "/{job_id}/retry", api.retry, methods=["POST"]),
-    WebSocketRoute(JOBS + "/{job_id}/attach", attach),
-    *bulk.ROUTES,
-    Route(FLEET, api.fleet, methods=["GET"]),
-    Route(SUMMARY, metrics.summary, methods=["GET"]),
-    Route(SCALING, metrics.scaling, methods=["GET"]),
-    Route(FALLBACKS, fallbacks.report, methods=["POST"]),
-    Route(FALLBACKS, fallbacks.fallbacks, methods=["GET"]),
-    Route(QUEUES, workforce.queues, methods=["GET"]),
-    Route(WORKERS, workforce.workers, methods=["GET"]),
-    Route(WORKERS + "/{worker_id}/drain", workforce.drain, methods=["POST"]),
-    Route(WORKERS + "/{worker_id}/pause", workforce.pause_worker, methods=["POST"]),
-    Route(WORKERS + "/{worker_id}/resume", workforce.resume_worker, methods=["POST"]),
+API: list[BaseRoute] = [
+    *jobs.ROUTES,
+    *lists.ROUTES,
+    *operations.ROUTES,
+    *workforce.ROUTES,
+    *fallbacks.ROUTES,
+    *metrics.ROUTES,
+    *attach.ROUTES,
 ]
 
 # The dashboard: each module's ROUTES are pages and actions, its TOPICS what they keep current (a name, or "name:" for
@@ -89,7 +57,7 @@ API = [
 PAGES: tuple[Any, ...] = (
     about,
     bulkpage,
-    dashboard,
+    overview,
     diary,
     exports,
     joblist,

@@ -17,19 +17,21 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from app.state.connect import UNREACHABLE
 from app.state.queues import Lane
 from app.state.survey import Farm, Survey, slots
-from app.web import api, exposition
+from app.web import exposition
 from app.web.auth import Verifier, read_body
-from app.web.door import PATIENCE
+from app.web.dashboard.door import PATIENCE
+from app.web.dashboard.hub import Hub
 from app.web.exposition import family, histogram
-from app.web.hub import Hub
 from app.web.observed import Timings
 from app.web.problems import Problem
+from app.web.views import answer
 from app.web.visit import Reception
-from app.wire.messages import LANES
+from app.wire.messages import LANES, SCALING, SUMMARY
 
 SHARE = 1.0  # seconds for which one look is good enough for everybody who asks this process
 
@@ -87,7 +89,7 @@ async def summary(request: Request) -> Response:
     `oldest_queued_s` is 0 while nothing waits.
     """
     farm = await _scraped(request).farm()
-    return api.answer(
+    return answer(
         {
             "queued": farm.states["queued"] + farm.states["waiting"],
             "running": farm.running,
@@ -113,7 +115,7 @@ async def scaling(request: Request) -> Response:
     lanes = [one for name, one in _lanes(farm) if cls in ("", name) and lane in ("", one.name)]
     queued, running = sum(one.queued for one in lanes), sum(one.held for one in lanes)
     slots_there = sum(slots(worker) for worker in farm.workers if worker.takes)
-    return api.answer(
+    return answer(
         {"wanted_slots": queued + running, "queued": queued, "running": running, "slots": slots_there}
     )
 
@@ -238,3 +240,6 @@ def _failed(task: asyncio.Task[Any]) -> bool:
 def _scraped(request: Request) -> Scraped:
     found: Scraped = request.app.state.scraped
     return found
+
+
+ROUTES = [Route(SUMMARY, summary, methods=["GET"]), Route(SCALING, scaling, methods=["GET"])]

@@ -1,9 +1,12 @@
-"""Jobs and workers as the API shows them. Pure."""
+"""Jobs and workers as the API shows them, in JSON. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
+from starlette.responses import Response
 
 from app.state.job import Job
 from app.state.jobs import command_line
@@ -67,3 +70,8 @@ def queue(one: Queue, workers: Sequence[Worker]) -> dict[str, Any]:
         "workers": [worker.id for worker in coverage.able(one.needs, workers) if worker.takes],
         "why": coverage.why(one.needs, workers),
     }
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON, made by what also reads it."""
+    return Response(msgspec.json.encode(content), status, headers, "application/json")

@@ -12,7 +12,7 @@ from app.state.requirements import requirement
 from app.state.verdicts import Verdict
 from app.state.workers import Worker
 from app.web import coverage
-from app.web.alerts import Alert, alerts
+from app.web.dashboard.overview.alerts import Alert, alerts
 
 NOW = 1_800_000_000.0
 MOVIES = requirement("ffmpeg", ["Movies"], {}, [])

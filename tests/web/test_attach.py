@@ -15,7 +15,7 @@ import pytest
 
 from app.state.jobs import ATTACH_MS
 from app.state.leases import Lease, Leases
-from app.web.attach import CLOSED_MS, NOT_ACCEPTED, OPEN_MS, SERVICE_RESTART
+from app.web.api.attach import CLOSED_MS, NOT_ACCEPTED, OPEN_MS, SERVICE_RESTART
 from app.wire import attach as frames
 from app.wire import websocket
 from app.wire.attach import EXIT, Exit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.state.history import Sample
 from app.state.totals import Totals
-from app.web import charts
+from app.web.dashboard.overview import charts
 
 NOW = 1_800_000_030.0
 MINUTE = NOW - NOW % 60

@@ -26,7 +26,9 @@ from app.state.leases import Leases
 from app.state.requirements import class_id, requirement
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import dashboard, pages, present, shows
+from app.web import pages
+from app.web.dashboard import present, shows
+from app.web.dashboard.overview import overview
 from app.web.main import create_app
 
 MASTER = Master(bytes(32))
@@ -263,13 +265,13 @@ async def test_whatever_happens_to_a_job_is_news(site: Site):
 async def test_many_tabs_cost_one_look(site: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shows, "SHARE", 60.0)
     looks = []
-    look = dashboard.Overview.look
+    look = overview.Overview.look
 
-    async def counted(topic: dashboard.Overview) -> present.Overview:
+    async def counted(topic: overview.Overview) -> present.Overview:
         looks.append(1)
         return await look(topic)
 
-    monkeypatch.setattr(dashboard.Overview, "look", counted)
+    monkeypatch.setattr(overview.Overview, "look", counted)
     answers = await asyncio.gather(*(site.get(path) for path in [LIVE] * 40 + ["/"]))
 
     assert {answer.status for answer in answers} == {200}

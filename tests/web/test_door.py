@@ -21,7 +21,8 @@ from app.state.connect import UNREACHABLE
 from app.state.scripting import Scripts
 from app.state.store import Store
 from app.state.users import ROLES as RANKS
-from app.web import door, login, pages
+from app.web import pages
+from app.web.dashboard import door, login
 from app.web.main import create_app
 
 MASTER = Master(bytes(32))

@@ -16,7 +16,8 @@ import pytest
 from app.state import listing
 from app.state.events import Event
 from app.state.store import Store
-from app.web import joblist, jobrows, present
+from app.web.dashboard import present
+from app.web.dashboard.jobs import joblist, jobrows
 from app.web.main import create_app
 from tests.web.test_door import HASH
 from tests.web.visitor import HOSTILE, MASTER, Visitor

@@ -14,8 +14,9 @@ from app.state.jobs import Jobs
 from app.state.leases import Lease, Leases
 from app.state.seal import Seal
 from app.state.store import Store
-from app.web import preparing, probing, schema
-from app.web.jobpage import LogFeed
+from app.web import preparing, schema
+from app.web.dashboard.job import probing
+from app.web.dashboard.job.jobpage import LogFeed
 from app.web.main import create_app
 from tests.web.test_door import HASH, MASTER, Answer, Browser
 

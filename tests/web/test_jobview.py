@@ -9,8 +9,8 @@ import pytest
 
 from app.state.job import Job
 from app.state.position import Position
-from app.web.attempts import history, signal_name
-from app.web.jobview import actions, head, outputs, progress, why
+from app.web.dashboard.job.attempts import history, signal_name
+from app.web.dashboard.job.jobview import actions, head, outputs, progress, why
 
 SPEC: dict[str, Any] = {
     "binary": "ffmpeg",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.web.attach import SERVICE_RESTART
+from app.web.api.attach import SERVICE_RESTART
 from app.wire import attach as frames
 from app.wire.messages import JOBS, job_path
 from tests.farm import answers, until

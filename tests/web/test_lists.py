@@ -8,8 +8,8 @@ import pytest
 
 from app.state.listing import Filter
 from app.web import filters
+from app.web.api.openapi import describe
 from app.web.main import API
-from app.web.openapi import describe
 from app.web.problems import Problem
 from app.wire.messages import JOBS
 

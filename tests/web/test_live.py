@@ -13,9 +13,10 @@ from starlette.applications import Starlette
 from app.state.connect import UNREACHABLE
 from app.state.events import Event
 from app.state.store import Store
-from app.web import hub, live, main
+from app.web import main
+from app.web.dashboard import hub, live
+from app.web.dashboard.topics import Feed, Frame, Message, Rows, Topic
 from app.web.main import create_app
-from app.web.topics import Feed, Frame, Message, Rows, Topic
 from tests.web.test_dashboard import MASTER, Site, ask
 
 
@@ -321,7 +322,7 @@ async def test_a_mark_that_is_none_gets_everything(site: Site):
 
 
 def test_a_frame_forgets_rows_that_have_not_changed_for_long(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("app.web.topics.ROWS", 3)
+    monkeypatch.setattr("app.web.dashboard.topics.ROWS", 3)
     frame = Frame(keeps=True)
     for number in range(5):
         frame.update({f"r{number}": "x"})

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from starlette.routing import Route
 
-from app.web import answers, openapi, schema
+from app.web import schema
+from app.web.api import answers, openapi
 from app.web.main import API, PAGES, _routes
 from app.web.schema import Fallback, Fallbacks
 from app.wire.messages import BULK, FALLBACKS, FLEET, JOBS, QUEUES, SCALING, SUMMARY, WORKERS, job_path

@@ -10,7 +10,8 @@ import pytest
 from app.state import lifecycle
 from app.state.job import Job
 from app.state.workers import Worker
-from app.web import present, words
+from app.web import words
+from app.web.dashboard import present
 
 NOW = 1_800_000_000.0
 ID = "01M7ZQJ6JD1X8TGEMKAH7H5B5F"

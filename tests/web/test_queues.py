@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.state.queues import Glance, Lane, Queue
 from app.state.requirements import class_id, requirement
 from app.state.workers import Worker
-from app.web import lanes
+from app.web.dashboard.fleet import lanes
 from tests.web.test_alerts import MOVIES, NOW, NVENC, glance, queue, worker
 from tests.web.visitor import NEEDS, Visitor, site
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.web import submission
+from app.web.dashboard.submit import submission
 from tests.web import test_jobpage
 from tests.web.test_jobpage import MOVIES, Site, field, text
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from app.cli.main import build
 from app.cli.submission import submission
-from app.web import shell, typed
+from app.web.dashboard import shell
+from app.web.dashboard.submit import typed
 from app.wire import roots
 
 MOVIES = {"root": "Movies"}

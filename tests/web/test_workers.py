@@ -8,8 +8,9 @@ import pytest
 
 from app.state.requirements import class_id
 from app.state.workers import Worker
-from app.web import crew, joining, shows
-from app.web.workers import One
+from app.web.dashboard import shows
+from app.web.dashboard.fleet import crew, joining
+from app.web.dashboard.fleet.workers import One
 from tests.web.visitor import ABOUT, HOSTILE, NEEDS, Visitor, site
 
 __all__ = ["site"]

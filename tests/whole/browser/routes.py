@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from app.web.door import EVERYBODY, ROLES
+from app.web.dashboard.door import EVERYBODY, ROLES
 
 # What is no page though it is asked for with GET.
 NO_PAGE = re.compile(r"/(live|events|jobs[.]\w+)|.*/(raw|thumbs/.*)")

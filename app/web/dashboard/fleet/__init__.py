@@ -1,0 +1,1 @@
+"""The pages of workers and of queues."""

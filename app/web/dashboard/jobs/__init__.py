@@ -1,0 +1,1 @@
+"""The page of all jobs, and what is done to many."""

@@ -1,0 +1,1 @@
+"""The page that submits a job."""
