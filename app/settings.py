@@ -1,4 +1,5 @@
-"""What the daemons and the command line are told: flag > environment FFGRID_* > TOML file > default.
+"""What the daemons and the command line are told, the first that says something: flag, environment FFGRID_*, systemd
+credential, TOML file, default.
 
 Never read from the current directory. A wrong value stops the start with its name and what was expected.
 """
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from app.wire import roots
 from app.wire.signing import ID_LENGTHS, is_word
@@ -24,6 +26,9 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 SHORTEST_TOKEN = 16  # characters
 DEFAULT_URL = "http://127.0.0.1:8000"
 SYSTEM_CONFIG = Path("/etc/ffgrid/config.toml")
+
+
+_Default = TypeVar("_Default", str, None)
 
 
 class BadSetting(ValueError):
@@ -54,7 +59,6 @@ class Settings:
     log_format: str = "auto"
     log_level: str = "info"
     metrics_token: str = field(default="", repr=False)
-    metrics_token_file: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Settings:
@@ -83,16 +87,18 @@ class Settings:
             root_path=_root_path(look.text("root_path", "")),
             log_format=look.word("log_format", LOG_FORMATS),
             log_level=look.word("log_level", LOG_LEVELS, "info"),
-            metrics_token=_token(look.text("metrics_token", ""), look.text("metrics_token_file", "")),
-            metrics_token_file=look.text("metrics_token_file", ""),
+            metrics_token=_token(look.text("metrics_token", None)),
         )
 
 
 KNOWN = tuple(
     """cache config data_dir ffmpeg ffprobe hosts key_file labels log_format log_level master_file
-    metrics_token metrics_token_file redis_url replicas root_path roots sandbox slots trusted_proxies url
+    metrics_token metrics_token_file redis_url redis_url_file replicas root_path roots sandbox slots trusted_proxies url
     worker_id""".split()
 )
+
+# Secrets, each of which may stand in a file of its own instead: the setting that names it.
+FILED = {name: f"{name}_file" for name in ("redis_url", "metrics_token")}
 
 
 def config_dir(environ: Mapping[str, str]) -> Path:
@@ -107,15 +113,8 @@ def origins(environ: Mapping[str, str], flags: Mapping[str, str | None] | None =
 
 
 class _Lookup:
-    def __init__(
-        self, flags: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str], path: Path
-    ) -> None:
-        self._sources = (
-            flags,
-            {n: environ[f"FFGRID_{n.upper()}"] for n in KNOWN if environ.get(f"FFGRID_{n.upper()}")},
-            file,
-        )
-        self._path = path
+    def __init__(self, sources: Mapping[str, Mapping[str, str]]) -> None:
+        self._sources = sources  # what each says, by how it is called; the first that says something counts
 
     @classmethod
     def open(cls, environ: Mapping[str, str], flags: Mapping[str, str | None]) -> _Lookup:
@@ -123,23 +122,40 @@ class _Lookup:
         given = {name: value for name, value in flags.items() if value is not None}
         named = given.get("config") or environ.get("FFGRID_CONFIG")
         path = Path(named) if named else _found(config_dir(environ) / "config.toml")
-        return cls(given, environ, _read(path, required=bool(named)), path)
+        variables = {name: f"FFGRID_{name.upper()}" for name in KNOWN}
+        return cls(
+            {
+                "flag": given,
+                "environment": {n: environ[known] for n, known in variables.items() if environ.get(known)},
+                "systemd credential": _credentials(environ.get("CREDENTIALS_DIRECTORY", "")),
+                f"file {path.absolute()}": _read(path, required=bool(named)),
+            }
+        )
 
     def origins(self) -> dict[str, str]:
         """For each setting, where its value is from."""
-        return {name: self._origin(name) for name in KNOWN if name != "config"}
+        return {name: self._origin(name) for name in KNOWN if name != "config" and name not in FILED.values()}
 
     def _origin(self, name: str) -> str:
-        flags, environment, file = (name in source for source in self._sources)
-        if flags or environment:
-            return "flag" if flags else f"environment FFGRID_{name.upper()}"
-        return f"file {self._path.absolute()}" if file else "default"
+        where, said, _ = self._said(name)
+        return f"{where} FFGRID_{said.upper()}" if where == "environment" else where
 
-    def text(self, name: str, default: str) -> str:
-        for source in self._sources:
-            if name in source:
-                return str(source[name])
-        return default
+    def _said(self, name: str) -> tuple[str, str, str]:
+        """Who says it, under which name (it may be in a file), and what is said there. Raises BadSetting."""
+        names = [one for one in (name, FILED.get(name)) if one]
+        for where, said in self._sources.items():
+            found = [one for one in names if one in said]
+            if len(found) > 1:
+                raise BadSetting(f"FFGRID_{name.upper()}, FFGRID_{names[1].upper()}: expected one of them")
+            if found:
+                return where, found[0], str(said[found[0]])
+        return "default", name, ""
+
+    def text(self, name: str, default: _Default) -> str | _Default:
+        where, said, value = self._said(name)
+        if said != name:
+            return _in_file(said, value)
+        return default if where == "default" else value
 
     def word(self, name: str, words: tuple[str, ...], default: str = "") -> str:
         """One of these, by default the first."""
@@ -155,6 +171,21 @@ class _Lookup:
                 f"FFGRID_{name.upper()}: expected a number from {least} to {most}, got {value!r}"
             )
         return int(value)
+
+
+def _credentials(folder: str) -> dict[str, str]:
+    """What systemd's LoadCredential= has put there: redis_url, metrics_token, key_file or master_file."""
+    named = {**FILED, "key_file": "key_file", "master_file": "master_file"}
+    return {
+        told: f"{folder}/{name}" for name, told in named.items() if folder and Path(folder, name).exists()
+    }
+
+
+def _in_file(name: str, path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"FFGRID_{name.upper()}: cannot read {path}: {error}") from None
 
 
 def _found(own: Path) -> Path:
@@ -223,16 +254,10 @@ def _networks(text: str) -> tuple[str, ...]:
     return networks
 
 
-def _token(text: str, path: str) -> str:
-    """A secret that is given, or that stands in a file."""
-    if path:
-        try:
-            text = Path(path).expanduser().read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadSetting(f"FFGRID_METRICS_TOKEN_FILE: cannot read {path}: {error}") from None
-    if (text or path) and not (
-        len(text) >= SHORTEST_TOKEN and text.isascii() and text.isprintable() and " " not in text
-    ):
+def _token(text: str | None) -> str:
+    if text is None:
+        return ""
+    if not (len(text) >= SHORTEST_TOKEN and text.isascii() and text.isprintable() and " " not in text):
         raise BadSetting(
             f"FFGRID_METRICS_TOKEN: expected at least {SHORTEST_TOKEN} printable ASCII characters, no space"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import settings
-from app.settings import DEFAULT_REDIS, DEFAULT_URL, KNOWN, BadSetting, Settings
+from app.settings import DEFAULT_REDIS, DEFAULT_URL, FILED, KNOWN, BadSetting, Settings, origins
 
 
 def load(flags: dict[str, str | None] | None = None, /, **environ: str) -> Settings:
@@ -96,7 +96,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
     }  # fmt: skip
     settings = load(**{f"FFGRID_{name.upper()}": value for name, value in values.items()})
 
-    assert set(values) == set(KNOWN) - {"config", "metrics_token_file"}
+    assert set(values) == set(KNOWN) - {"config", *FILED.values()}
     assert asdict(settings) == {
         "redis_url": "redis://e",
         "replicas": 1,
@@ -116,7 +116,6 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "log_format": "json",
         "log_level": "debug",
         "metrics_token": "sixteen-characters",
-        "metrics_token_file": "",
         "root_path": "/e",
         "sandbox": "rewrite",
     }
@@ -331,13 +330,45 @@ def test_the_cache_is_the_users_own_unless_it_is_named_or_off(environ: dict[str,
     assert load(**environ).cache == expected
 
 
-def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("sixteen-characters\n")
+@pytest.mark.parametrize("name", FILED)
+def test_a_secret_may_stand_in_a_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("redis://:sixteen-characters@host\n")
 
-    settings = load(FFGRID_METRICS_TOKEN_FILE=str(tmp_path / "token"))
+    settings = load(**{f"FFGRID_{name.upper()}_FILE": str(tmp_path / "secret")})
 
-    assert settings.metrics_token == "sixteen-characters"
-    assert "sixteen" not in repr(settings)
+    assert getattr(settings, name) == "redis://:sixteen-characters@host"
+
+
+def test_the_token_is_not_told() -> None:
+    assert "sixteen" not in repr(load(FFGRID_METRICS_TOKEN="sixteen-characters"))
+
+
+@pytest.mark.parametrize("name", FILED)
+def test_a_secret_that_is_told_twice_is_refused(tmp_path: Path, name: str) -> None:
+    variable = f"FFGRID_{name.upper()}"
+
+    with pytest.raises(BadSetting, match=f"^{variable}, {variable}_FILE: expected one of them$"):
+        load(**{variable: "sixteen-characters", f"{variable}_FILE": str(tmp_path / "secret")})
+    with pytest.raises(BadSetting, match=f"^{variable}_FILE: cannot read "):
+        load(**{f"{variable}_FILE": str(tmp_path / "secret")})
+
+
+def test_systemd_may_hand_over_secrets(tmp_path: Path) -> None:
+    """As LoadCredential= does. They win over the file, and the environment wins over them."""
+    for name in ("redis_url", "key_file", "master_file", "something_else"):
+        (tmp_path / name).write_text(f"redis://{name}\n")
+    (tmp_path / "config.toml").write_text('redis_url = "redis://file"\nsandbox = "rewrite"\n')
+    given = {"CREDENTIALS_DIRECTORY": str(tmp_path), "FFGRID_CONFIG": str(tmp_path / "config.toml")}
+
+    settings = load(**given)
+
+    assert settings.redis_url == "redis://redis_url"
+    assert (settings.key_file, settings.master_file) == (tmp_path / "key_file", tmp_path / "master_file")
+    assert (settings.sandbox, settings.metrics_token) == ("rewrite", "")
+    assert load(**given, FFGRID_REDIS_URL="redis://environment").redis_url == "redis://environment"
+    said = origins(given)
+    assert (said["redis_url"], said["key_file"]) == ("systemd credential", "systemd credential")
+    assert (said["sandbox"], said["slots"]) == (f"file {tmp_path / 'config.toml'}", "default")
 
 
 @pytest.mark.parametrize(
