@@ -27,7 +27,6 @@ from app.state.store import Store
 from app.wire import attach as frames
 from app.wire import signing, websocket
 from app.wire.messages import JOBS, job_path
-from tests.conftest import SERVERS
 from tests.farm import Farm
 
 Headers = list[tuple[str, str]]
@@ -320,10 +319,10 @@ async def open_site(farm: Farm) -> Site:
     return site
 
 
-@pytest.fixture(scope="package", params=SERVERS)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """Two coordinators without a worker."""
-    with Farm.start(tmp_path_factory.mktemp("pair"), request.param, workers=0) as farm:
+@pytest.fixture(scope="package")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """Two coordinators without a worker. One kind of server will do: app/state's own tests have both."""
+    with Farm.start(tmp_path_factory.mktemp("pair"), workers=0) as farm:
         yield farm
 
 
@@ -335,12 +334,10 @@ async def site(pair: Farm) -> AsyncIterator[Site]:
     await site.store.close()
 
 
-@pytest.fixture(params=SERVERS)
-async def own_site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Site]:
+@pytest.fixture
+async def own_site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """The same for one test that breaks something."""
-    with Farm.start(tmp_path_factory.mktemp("own"), request.param, workers=0) as farm:
+    with Farm.start(tmp_path_factory.mktemp("own"), workers=0) as farm:
         site = await open_site(farm)
         yield site
         await site.store.close()
