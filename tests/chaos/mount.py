@@ -66,9 +66,10 @@ def _touching() -> Iterator[list[object]]:
 
 def _mount(scene: Scene) -> subprocess.Popen[bytes]:
     """The server of the mount."""
-    path = scene.folder / HUNG
-    path.mkdir()
-    command = [sys.executable, "-m", "tests.chaos.fuse", path]
+    path, backing = scene.folder / HUNG, scene.folder / "behind"
+    for directory in (path, backing):
+        directory.mkdir()
+    command = [sys.executable, "-m", "tests.fuse", backing, path]
     server = scene.start(command, scene.environment(), subprocess.PIPE, subprocess.PIPE)
     assert server.stdout
     if server.stdout.readline() != b"ready\n":
