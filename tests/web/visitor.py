@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pytest
 from starlette.applications import Starlette
@@ -80,7 +80,7 @@ class Visitor:
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "method": method,
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
@@ -108,6 +108,7 @@ class Visitor:
         spec = {
             "binary": "ffmpeg",
             "args": ["-i", [{"root": "Movies"}, "/in.mkv"], [{"root": "Movies"}, f"/{name}"]],
+            "attach": False,
         }
         usual = {"lane": "normal", "redo": "never", **more}
         made = Submission(f"key-{self._count}", "d", "jellyfin", spec, needs, **usual)

@@ -93,7 +93,7 @@ def _guarded(route: BaseRoute) -> Route:
     needed = {}
     for method in sorted(route.methods - {"HEAD"}):
         if f"{method} {route.path}" not in ROLES:
-            raise Unguarded(f"say in app/web/door.py, ROLES, who may do {method} {route.path}")
+            raise Unguarded(f"say in app/web/dashboard/door.py, ROLES, who may do {method} {route.path}")
         needed[method] = ROLES[f"{method} {route.path}"]
     return Route(
         route.path,
