@@ -9,6 +9,7 @@ Cluster. Bulk keys (a job's output and log) carry the job's own tag and spread.
 GROUP = "w"  # the one consumer group of every stream that has one
 REAPER = "reaper"  # the consumer that holds suspected entries
 NAMESPACE = "ff"
+SCHEMA = 1  # the number of what is spelled here: a store of a smaller one is brought up to it, see `schema`
 
 
 class Keys:
@@ -17,6 +18,8 @@ class Keys:
     def __init__(self, namespace: str = NAMESPACE) -> None:
         self.tag = "{" + namespace + "}"
         self.bulk = namespace
+        self.schema = self.tag + ":schema"
+        """string · SCHEMA of those who have stored all this; none: 0, older than numbers, or empty"""
         self._name_jobs()
         self._name_workers()
         self._name_records()

@@ -98,6 +98,7 @@ def _tables(keys: Keys) -> str:
         "BOUNDS": _table({name: _list(map(str, bounds)) for name, bounds in totals.BOUNDS.items()}),
         "LANES": _list(f'"{lane}"' for lane in LANES),
         "MOVES": _table(moves),
+        "STATES": _set(lifecycle.STATES),
         "FINAL": _set(lifecycle.FINAL),
         "HELD": _set(lifecycle.HELD),
     }

@@ -1,6 +1,6 @@
 -- Put before every script by `scripting.py`, after the generated tables and `tally.lua`:
 --   K      key names and prefixes, from keys.py
---   MOVES  event -> {from = {state = true}, to = state}; FINAL, HELD  state -> true; from lifecycle.py
+--   MOVES  event -> {from = {state = true}, to = state}; STATES, FINAL, HELD  state -> true; from lifecycle.py
 -- Here is only what several scripts do in the same way.
 
 -- Redis' own clock in ms. No other clock is ever compared.
