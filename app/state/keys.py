@@ -33,6 +33,8 @@ class Keys:
         """zset · + state: job id by ms of entering it"""
         self.made = self.tag + ":made:"
         """zset · + state: job id by creation ms, for lists"""
+        self.own = self.tag + ":own:"
+        """zset · + state: id of a job of ffgrid's own by ms of entering it; in none of the above, see `job.OWN`"""
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
@@ -68,7 +70,7 @@ class Keys:
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.reaper = self.tag + ":reaper"
-        """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
+        """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<index>, <stream> cursors"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
 

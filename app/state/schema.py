@@ -1,6 +1,7 @@
 """Brings a store up to the schema of this ffgrid, `keys.SCHEMA`, when an older one has filled it.
 
-    0 --> 1    each job has its place in `{ff}:made:<state>`, and its labels are fields of its hash
+    0 --> 1    each job has its place in `{ff}:made:<state>`, and its labels are fields of its hash; ffgrid's own are in
+               `{ff}:own:<state>` alone
 
 Each coordinator that starts does it, beside serving: jobs that are made or moved meanwhile are right already, and a
 list by state lacks old jobs until it is over. Each step is small and may come twice. Only who came to the end writes

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError
 
 from app.state import lifecycle, totals
 from app.state.connect import Connection
+from app.state.job import OWN
 from app.state.keys import GROUP, REAPER, Keys
 from app.wire.messages import LANES
 
@@ -72,6 +73,7 @@ def _tables(keys: Keys) -> str:
         "queue": keys.queue_prefix,
         "jobs": keys.jobs,
         "made": keys.made,
+        "own": keys.own,
         "owned": keys.owned,
         "classes": keys.classes,
         "classes_used": keys.classes_used,
@@ -96,6 +98,7 @@ def _tables(keys: Keys) -> str:
     tables = {
         "K": _table({name: f'"{value}"' for name, value in named.items()}),
         "BOUNDS": _table({name: _list(map(str, bounds)) for name, bounds in totals.BOUNDS.items()}),
+        "OWN": f'"{OWN}"',
         "LANES": _list(f'"{lane}"' for lane in LANES),
         "MOVES": _table(moves),
         "STATES": _set(lifecycle.STATES),

@@ -9,6 +9,11 @@ local function count(field, by)
   redis.call("HINCRBY", K.totals, field, text(by))
 end
 
+-- A job that ffgrid has made for itself: nobody has asked for it, so it is neither listed nor counted.
+local function is_own(owner)
+  return string.sub(owner or "", 1, #OWN) == OWN
+end
+
 -- Adds a time to its histogram: one to the bucket that holds it, and itself to the sum.
 local function observe(name, ms)
   local bucket = "inf"
@@ -32,13 +37,18 @@ local function count_media(progress)
 end
 
 -- A job was submitted to this lane.
-local function tally_submitted(lane)
-  count("submitted:" .. lane, 1)
+local function tally_submitted(lane, owner)
+  if not is_own(owner) then
+    count("submitted:" .. lane, 1)
+  end
 end
 
--- A job has moved along the table. `job` is {state, worker, attempt, started, lane, created, progress} before that.
+-- A job has moved along the table. `job` is {state, worker, attempt, started, lane, created, progress, owner} before
+-- that.
 local function tally(event, to, at, job)
-  if event == "start" and job[3] == "1" then
+  if is_own(job[8]) then
+    return
+  elseif event == "start" and job[3] == "1" then
     observe("wait", at - (tonumber(job[6]) or at))
   elseif event == "lose" then
     count("redeliveries", 1)
