@@ -67,6 +67,8 @@ class Keys:
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
         """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
+        self.ended_prefix = self.tag + ":ended:"
+        """hash · + worker id: <hour since 1970>:<done|failed> jobs that have ended there · 25 hours"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.reaper = self.tag + ":reaper"
@@ -144,6 +146,10 @@ class Keys:
     def worker(self, worker_id: str) -> str:
         """hash · see `worker_prefix`"""
         return self.worker_prefix + worker_id
+
+    def ended(self, worker_id: str) -> str:
+        """hash · see `ended_prefix`"""
+        return self.ended_prefix + worker_id
 
     def inbox(self, worker_id: str) -> str:
         """stream · see `inbox_prefix`"""

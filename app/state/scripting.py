@@ -80,6 +80,7 @@ def _tables(keys: Keys) -> str:
         "capable": keys.capable_prefix,
         "workers": keys.workers,
         "worker": keys.worker_prefix,
+        "ended": keys.ended_prefix,
         "inbox": keys.inbox_prefix,
         "events": keys.events,
         "callers": keys.callers,

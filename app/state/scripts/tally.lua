@@ -36,6 +36,20 @@ local function count_media(progress)
   end
 end
 
+-- A worker has ended a job: counted by the hour, and what is older than a day goes when an hour has its first.
+local function count_ended(worker, outcome, at)
+  local key, hour = K.ended .. worker, math.floor(at / 3600000)
+  if redis.call("HINCRBY", key, text(hour) .. ":" .. outcome, 1) > 1 then
+    return
+  end
+  redis.call("PEXPIRE", key, 90000000)
+  for _, field in ipairs(redis.call("HKEYS", key)) do
+    if tonumber(string.match(field, "%d+")) <= hour - 24 then
+      redis.call("HDEL", key, field)
+    end
+  end
+end
+
 -- A job was submitted to this lane.
 local function tally_submitted(lane, owner)
   if not is_own(owner) then
@@ -56,6 +70,9 @@ local function tally(event, to, at, job)
     count("finished:" .. job[5] .. ":" .. to, 1)
     if HELD[job[1]] then
       observe("run", at - (tonumber(job[4]) or at))
+      if to ~= "cancelled" then
+        count_ended(job[2], to == "done" and "done" or "failed", at)
+      end
     end
     if event == "succeed" and job[7] then
       count_media(job[7])
