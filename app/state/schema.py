@@ -5,7 +5,7 @@
 
 Each coordinator that starts does it, beside serving: jobs that are made or moved meanwhile are right already, and a
 list by state lacks old jobs until it is over. Each step is small and may come twice. Only who came to the end writes
-the number: after a crash, or a failover that has lost some steps, all of it is done again.
+the number: after a crash, or when a step cannot be made sure of, all of it is done again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Schema:
         self._keys = keys
         self._scripts = scripts
         self._listing = listing
+        self._has_told = False
 
     async def bring_up(self) -> None:
         """Does what is missing. Raises a RedisError: nothing is lost by that, and it has to be begun anew."""
@@ -44,7 +45,8 @@ class Schema:
             stored, count = await pipe.execute()
         if int(stored or 0) >= SCHEMA:
             return
-        if count:
+        if count and not self._has_told:
+            self._has_told = True
             told = "an older ffgrid has stored %d jobs: until each has its place, lists by state and label lack some"
             log.warning(told, count)
         began, renewed = time.monotonic(), await self._renew_all()

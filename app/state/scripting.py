@@ -22,7 +22,7 @@ PARTS = ("tally", "prelude")
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake", "renew"})
 
 
 class Scripts:

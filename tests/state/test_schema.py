@@ -15,6 +15,7 @@ from app.state.lifecycle import STATES
 from app.state.listing import Filter
 from app.state.schema import Schema
 from app.state.scripting import Scripts
+from app.state.trouble import NotNow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -232,6 +233,26 @@ async def test_the_log_says_when_it_begins_and_when_it_is_over(
     first, last = [record.getMessage() for record in caplog.records if record.name == "ffgrid.schema"]
     assert f"an older ffgrid has stored {len(jobs)} jobs" in first
     assert f"all {len(jobs)} jobs have their places" in last
+
+
+async def test_it_says_once_that_it_begins_however_often_that_is(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    await filled(scene)
+    fails = iter([True, True])
+
+    async def fail() -> None:
+        if next(fails, False):
+            raise NotNow("no replica has it")
+
+    bringing = between(scene, fail)
+    for _ in range(2):
+        with pytest.raises(NotNow):
+            await bringing.bring_up()
+    await bringing.bring_up()
+
+    assert caplog.text.count("an older ffgrid has stored") == 1
+    assert await stored(scene) == SCHEMA
 
 
 async def test_an_empty_store_gets_its_number_without_a_word(
