@@ -11,6 +11,7 @@ from typing import Any
 
 from app.state import lifecycle
 
+OWN = "ffgrid:"  # the owner of a job begins so where ffgrid has made it for itself: no list, no count has it
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 

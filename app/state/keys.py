@@ -9,6 +9,7 @@ Cluster. Bulk keys (a job's output and log) carry the job's own tag and spread.
 GROUP = "w"  # the one consumer group of every stream that has one
 REAPER = "reaper"  # the consumer that holds suspected entries
 NAMESPACE = "ff"
+SCHEMA = 1  # the number of what is spelled here: a store of a smaller one is brought up to it, see `schema`
 
 
 class Keys:
@@ -17,6 +18,8 @@ class Keys:
     def __init__(self, namespace: str = NAMESPACE) -> None:
         self.tag = "{" + namespace + "}"
         self.bulk = namespace
+        self.schema = self.tag + ":schema"
+        """string · SCHEMA of those who have stored all this; none: 0, older than numbers, or empty"""
         self._name_jobs()
         self._name_workers()
         self._name_records()
@@ -30,6 +33,8 @@ class Keys:
         """zset · + state: job id by ms of entering it"""
         self.made = self.tag + ":made:"
         """zset · + state: job id by creation ms, for lists"""
+        self.own = self.tag + ":own:"
+        """zset · + state: id of a job of ffgrid's own by ms of entering it; in none of the above, see `job.OWN`"""
         self.owned = self.tag + ":owned:"
         """zset · + key id: job id by creation ms"""
         self.job_prefix = self.tag + ":job:"
@@ -62,10 +67,12 @@ class Keys:
         """zset · worker id by last beat ms"""
         self.worker_prefix = self.tag + ":worker:"
         """hash · + worker id: boot about busy order (pause|drain) beat · 1 day after the last beat"""
+        self.ended_prefix = self.tag + ":ended:"
+        """hash · + worker id: <hour since 1970>:<done|failed> jobs that have ended there · 25 hours"""
         self.inbox_prefix = self.tag + ":inbox:"
         """stream · + worker id: {do: cancel|kill|pause|resume|call|drain|class, ...} · MAXLEN ~ 1000"""
         self.reaper = self.tag + ":reaper"
-        """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<state>, <stream> cursors"""
+        """hash · last (ms of the last tick) grace (ms until which nothing is reaped) audit:<index>, <stream> cursors"""
         self.replicated = self.tag + ":replicated"
         """channel · nobody listens: a write that makes WAIT wait, see `batching`"""
 
@@ -139,6 +146,10 @@ class Keys:
     def worker(self, worker_id: str) -> str:
         """hash · see `worker_prefix`"""
         return self.worker_prefix + worker_id
+
+    def ended(self, worker_id: str) -> str:
+        """hash · see `ended_prefix`"""
+        return self.ended_prefix + worker_id
 
     def inbox(self, worker_id: str) -> str:
         """stream · see `inbox_prefix`"""

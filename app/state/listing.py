@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.state.connect import Connection
-from app.state.job import Job
+from app.state.job import OWN, Job
 from app.state.jobs import command_line
 from app.state.keys import Keys
 from app.state.reading import read
@@ -169,6 +169,8 @@ class Listing:
 
     async def index(self, which: Filter) -> str:
         """The smallest of the indexes that hold all of them."""
+        if which.owner.startswith(OWN):  # in no other index
+            return self._keys.owned_by(which.owner)
         names = [self._keys.made_in(which.state)] if which.state else []
         if which.owner:
             names.append(self._keys.owned_by(which.owner))

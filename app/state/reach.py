@@ -7,6 +7,7 @@ import logging
 import time
 
 from app.state.connect import Connection, RedisError, open_commands, shown
+from app.state.keys import SCHEMA, Keys
 from app.state.trouble import hopeless
 
 RETRY = 0.25  # seconds before Redis is asked again
@@ -25,7 +26,7 @@ async def reach(redis: Connection, url: str, was_away: bool = False) -> None:
     waits, said = was_away, 0.0
     while True:
         try:
-            await redis.ping()
+            await demand_known(redis, url)
             break
         except RedisError as error:
             _demand_hope(error, url)
@@ -58,13 +59,23 @@ async def glance(url: str) -> None:
     redis = open_commands(url)
     try:
         async with asyncio.timeout(GLANCE):
-            await redis.ping()
+            await demand_known(redis, url)
     except RedisError as error:
         _demand_hope(error, url)
     except TimeoutError:
         return
     finally:
         await redis.aclose()
+
+
+async def demand_known(redis: Connection, url: str) -> None:
+    """What a newer ffgrid has stored is not ours to change. Raises Unusable, a RedisError."""
+    stored = int(await redis.get(Keys().schema) or 0)
+    if stored > SCHEMA:
+        raise Unusable(
+            f"a newer ffgrid has stored what is in Redis at {shown(url)} (schema {stored}, this one knows {SCHEMA}): "
+            "upgrade ffgrid here, or name another Redis"
+        )
 
 
 async def _answers(redis: Connection) -> bool:

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError
 
 from app.state import lifecycle, totals
 from app.state.connect import Connection
+from app.state.job import OWN
 from app.state.keys import GROUP, REAPER, Keys
 from app.wire.messages import LANES
 
@@ -21,7 +22,7 @@ PARTS = ("tally", "prelude")
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake", "renew"})
 
 
 class Scripts:
@@ -72,12 +73,14 @@ def _tables(keys: Keys) -> str:
         "queue": keys.queue_prefix,
         "jobs": keys.jobs,
         "made": keys.made,
+        "own": keys.own,
         "owned": keys.owned,
         "classes": keys.classes,
         "classes_used": keys.classes_used,
         "capable": keys.capable_prefix,
         "workers": keys.workers,
         "worker": keys.worker_prefix,
+        "ended": keys.ended_prefix,
         "inbox": keys.inbox_prefix,
         "events": keys.events,
         "callers": keys.callers,
@@ -96,8 +99,10 @@ def _tables(keys: Keys) -> str:
     tables = {
         "K": _table({name: f'"{value}"' for name, value in named.items()}),
         "BOUNDS": _table({name: _list(map(str, bounds)) for name, bounds in totals.BOUNDS.items()}),
+        "OWN": f'"{OWN}"',
         "LANES": _list(f'"{lane}"' for lane in LANES),
         "MOVES": _table(moves),
+        "STATES": _set(lifecycle.STATES),
         "FINAL": _set(lifecycle.FINAL),
         "HELD": _set(lifecycle.HELD),
     }

@@ -17,6 +17,7 @@ from app.state.operations import Operations
 from app.state.output import Output
 from app.state.queues import Queues
 from app.state.reaper import Reaper
+from app.state.schema import Schema
 from app.state.scripting import Scripts
 from app.state.seal import Seal
 from app.state.server import Server
@@ -52,6 +53,7 @@ class Store:
         self.survey = Survey(self.redis, self.keys, self.queues, self.workers, self.history)
         self.server = Server(self.redis)
         self.listing = Listing(self.redis, self.keys, self.scripts)
+        self.schema = Schema(self.redis, self.keys, self.scripts, self.listing)
         self.operations = Operations(self.redis, self.keys, self.scripts, self.listing)
 
     def jobs(self, seal: Seal) -> Jobs:

@@ -8,6 +8,7 @@ version, started.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,14 @@ class Worker:
         if self.paused:
             return "paused"
         return "busy" if self.busy else "online"
+
+
+@dataclass(frozen=True)
+class Day:
+    """How many jobs have ended on a worker within this hour and the 23 before: done, and failed or dead."""
+
+    done: int = 0
+    failed: int = 0
 
 
 class Workers:
@@ -147,9 +156,28 @@ class Workers:
         )
         return sorted((_worker(*row) for row in known if row[1]), key=lambda one: one.id)
 
+    async def days(self, worker_ids: Sequence[str]) -> list[Day]:
+        """What each of these has ended, those that have left too."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for worker_id in worker_ids:
+                pipe.hgetall(self._keys.ended(worker_id))
+            (seconds, _), *counted = await pipe.execute()
+        return [_day(stored, seconds // 3600) for stored in counted]
+
     async def live(self) -> list[Worker]:
         """The workers heard of within a lease that take new jobs."""
         return [worker for worker in await self.all() if worker.takes]
+
+
+def _day(stored: Mapping[bytes, bytes], now: int) -> Day:
+    """Of the hash; `now` is the hour that it is."""
+    day = {b"done": 0, b"failed": 0}
+    for field, count in stored.items():
+        hour, _, outcome = field.partition(b":")
+        if int(hour) > now - 24:
+            day[outcome] += int(count)
+    return Day(day[b"done"], day[b"failed"])
 
 
 def _worker(name: str, stored: dict[bytes, bytes], at: float, heard: float) -> Worker:

@@ -31,6 +31,7 @@ class Leaving:
     def __init__(self) -> None:
         self.announced = False
         self.begun = False
+        self.refused: Exception | None = None  # why it must not serve at all
         self._asked = float("-inf")
         self._notice_ends = 0.0
         self._waits: set[asyncio.Timeout] = set()
@@ -45,6 +46,11 @@ class Leaving:
         if not self.announced and now - self._asked < WATCHED:
             self._notice_ends = now + NOTICE
         self.announced = True
+
+    def refuse(self, why: Exception) -> None:
+        """It must not serve: it goes away by itself, and says why."""
+        self.refused = why
+        self.announce()
 
     def proceed(self) -> bool:
         """Called again and again after that: begins when the time has come; True from the next call on."""

@@ -20,7 +20,7 @@ from starlette.types import Lifespan
 from app.state.clients import Master
 from app.state.connect import RedisError, stop
 from app.state.job import JobError
-from app.state.reach import RETRY, watch
+from app.state.reach import RETRY, Unusable, demand_known, watch
 from app.state.seal import Seal
 from app.state.store import Store
 from app.web import metrics, pages, problems
@@ -130,6 +130,7 @@ def _lifespan(redis_url: str, address: str) -> Lifespan[Starlette]:
         store: Store = app.state.store
         beside = (
             watch(store.redis, redis_url),
+            _bring_up(app.state, redis_url),
             _invite(app, address),
             store.reaper.run(),
             BulkWork(store.operations, app.state.jobs, store.output).run(),
@@ -168,6 +169,21 @@ def _routes() -> list[BaseRoute]:
         *guarded([route for page in PAGES for route in page.ROUTES]),
         static,
     ]
+
+
+async def _bring_up(state: State, redis_url: str) -> None:
+    """Brings what an older ffgrid has stored up to our schema, once Redis answers. A newer one's is left alone."""
+    store: Store = state.store
+    while True:
+        try:
+            await demand_known(store.redis, redis_url)
+            await store.schema.bring_up()
+        except RedisError:
+            await asyncio.sleep(RETRY)
+            continue
+        except Unusable as error:
+            state.leaving.refuse(error)
+        return
 
 
 async def _invite(app: Starlette, address: str) -> None:

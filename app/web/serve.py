@@ -44,6 +44,7 @@ class Server(uvicorn.Server):
         """Ten times a second: whether to close all connections and end. Looks for hosts that have vanished."""
         if counter % SILENT_TICKS == 0:
             end_silent([connection.transport for connection in self.server_state.connections])
+        self.should_exit = self.should_exit or self._leaving.refused is not None
         is_asked = await super().on_tick(counter)
         return is_asked and (self._leaving.proceed() or self.force_exit)
 
@@ -67,7 +68,7 @@ def is_silent(info: bytes) -> bool:
 
 
 def serve(app: Starlette, host: str, port: int, quiet: bool = False) -> None:
-    """Serves until SIGTERM or SIGINT. Raises CannotListen."""
+    """Serves until SIGTERM or SIGINT. Raises CannotListen, and why it must not serve if that shows later."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -84,8 +85,10 @@ def serve(app: Starlette, host: str, port: int, quiet: bool = False) -> None:
         log_level="warning" if quiet else "info",
         server_header=False,
     )
-    server = Server(config, app.state.leaving)
-    server.run(sockets=[listen(host, port)])
+    leaving: Leaving = app.state.leaving
+    Server(config, leaving).run(sockets=[listen(host, port)])
+    if leaving.refused:
+        raise leaving.refused
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.state.job import Job
 from app.state.jobs import command_line
 from app.state.queues import Queue
-from app.state.workers import Worker
+from app.state.workers import Day, Worker
 from app.web import coverage
 
 
@@ -45,7 +45,7 @@ def job(one: Job) -> dict[str, Any]:
     }
 
 
-def worker(one: Worker) -> dict[str, Any]:
+def worker(one: Worker, day: Day) -> dict[str, Any]:
     """A worker as JSON; `silent` is seconds since its last heartbeat."""
     return {
         "id": one.id,
@@ -54,6 +54,8 @@ def worker(one: Worker) -> dict[str, Any]:
         "silent": round(one.silent, 3),
         "draining": one.draining,
         "paused": one.paused,
+        "done_24h": day.done,
+        "failed_24h": day.failed,
         **one.about,
     }
 

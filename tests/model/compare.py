@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from app.state.job import OWN
 from app.state.keys import REAPER
 from app.state.lifecycle import STATES
 from tests.model.model import Job, Model
@@ -76,10 +77,14 @@ def _attempt(number: int, ending: dict[str, Any]) -> dict[str, Any]:
 
 def _compare_indexes(model: Model, seen: Seen) -> None:
     jobs = model.jobs.values()
-    indexes = {KEYS.jobs: {job.id: job.created for job in jobs}}
+    others = [job for job in jobs if not job.asked.owner.startswith(OWN)]
+    indexes = {KEYS.jobs: {job.id: job.created for job in others}}
     for state in STATES:
-        indexes[KEYS.state(state)] = {job.id: job.entered for job in jobs if job.state == state}
-        indexes[KEYS.made_in(state)] = {job.id: job.created for job in jobs if job.state == state}
+        indexes[KEYS.state(state)] = {job.id: job.entered for job in others if job.state == state}
+        indexes[KEYS.made_in(state)] = {job.id: job.created for job in others if job.state == state}
+        indexes[KEYS.own + state] = {
+            job.id: job.entered for job in jobs if job not in others and job.state == state
+        }
     for owner in {job.asked.owner for job in jobs}:
         mine = {job.id: job.created for job in jobs if job.asked.owner == owner}
         indexes[KEYS.owned_by(owner)] = mine

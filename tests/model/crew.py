@@ -220,10 +220,11 @@ def may_redo(model: Model, job: Job) -> bool:
 def audit(model: Model, seen: Seen, count: int) -> list[str]:
     """The jobs that nothing points at, among the next few of each state."""
     found = []
-    for state in ("queued", "waiting", "running", "publishing"):
-        at = model.cursors.get(state, 0)
-        ids = list(seen.members(KEYS.states + state))[at : at + count]
-        model.cursors[state] = at + count if len(ids) == count else 0
+    states = ("queued", "waiting", "running", "publishing")
+    for index in (prefix + state for state in states for prefix in (KEYS.states, KEYS.own)):
+        at = model.cursors.get(index, 0)
+        ids = list(seen.members(index))[at : at + count]
+        model.cursors[index] = at + count if len(ids) == count else 0
         found += [job_id for job_id in ids if _is_lost(seen, model.jobs[job_id])]
     for job_id in found:
         model.jobs[job_id].listed = True

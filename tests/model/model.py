@@ -105,7 +105,7 @@ class Model:
     grace: int = 0
     grace_callers: int = 0
     broken_off: int = 0  # when the last outage ended: silence before it proves nothing
-    cursors: dict[str, int] = field(default_factory=dict)  # state -> where the audit goes on
+    cursors: dict[str, int] = field(default_factory=dict)  # index -> where the audit goes on
 
     def move(self, job: Job, event: str, **ending: Any) -> bool:
         """Moves the job, if the table has the move."""

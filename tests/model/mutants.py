@@ -16,7 +16,8 @@ from importlib.resources import files
 from app.state.scripting import names
 
 # Those about passwords, sessions and users of the dashboard touch no job, those about lists and operations neither;
-# what `relane` does is in tests/state/test_relane.py, what `depths` sees in tests/state/test_queues.py.
+# what `relane` does is in tests/state/test_relane.py, what `depths` sees in tests/state/test_queues.py, what `renew`
+# brings up in tests/state/test_schema.py.
 DOOR = {
     "attempt",
     "enter",
@@ -29,6 +30,7 @@ DOOR = {
     "account",
     "relane",
     "depths",
+    "renew",
 }
 # What is counted for charts decides nothing, and the model has no part of it: tests/state/test_totals.py looks at it.
 SCRIPTS = ("prelude", *(name for name in names() if name not in DOOR))

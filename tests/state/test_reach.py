@@ -11,6 +11,7 @@ import pytest
 
 from app.state import reach as module
 from app.state.connect import UNREACHABLE, BadURL, check, shown, stop
+from app.state.keys import SCHEMA
 from app.state.reach import Unusable, glance, reach
 from app.state.reach import watch as watch_redis
 from app.state.sentinel import read
@@ -104,6 +105,20 @@ async def test_a_database_that_is_not_there_is_told(
 ) -> None:
     with pytest.raises(Unusable, match="out of range"):
         await look(redis_url + "?db=4711")
+
+
+async def test_what_a_newer_ffgrid_has_stored_is_left_to_it(
+    store: Store, redis_url: str, look: Callable[[str], Awaitable[None]]
+) -> None:
+    await store.redis.set(store.keys.schema, SCHEMA)
+    await look(redis_url)
+    await store.redis.set(store.keys.schema, SCHEMA + 1)
+
+    try:
+        with pytest.raises(Unusable, match="upgrade ffgrid here, or name another Redis"):
+            await look(redis_url)
+    finally:
+        await store.redis.delete(store.keys.schema)
 
 
 async def test_a_master_that_no_sentinel_knows_is_told(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from app.state import batching
+from app.state import batching, schema
 from app.state.connect import UNREACHABLE, stop
 from app.state.job import new_id
 from app.state.keys import Keys
@@ -145,6 +145,25 @@ async def test_a_key_that_no_replica_has_is_not_there_for_its_maker(scene: Scene
         await scene.store.clients.add("jellyfin", "client")
     with pytest.raises(NotNow):
         await scene.store.clients.revoke("jellyfin")
+
+
+async def test_a_store_is_not_of_this_schema_before_a_replica_has_all_of_it(
+    scene: Scene, frozen: Freezer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen.thaw()
+    monkeypatch.setattr(schema, "BATCH", 1)
+    jobs = {await scene.submit() for _ in range(2)}
+    await scene.redis.delete(scene.keys.made_in("queued"))
+    frozen.freeze()
+    with pytest.raises(NotNow):
+        await scene.store.schema.bring_up()
+    assert await scene.redis.get(scene.keys.schema) is None
+    frozen.thaw()
+    await scene.store.schema.bring_up()
+
+    with Redis(port=frozen.replica.port) as client:
+        assert {one.decode() for one in client.zrange(scene.keys.made_in("queued"), 0, -1)} == jobs
+        assert client.get(scene.keys.schema)
 
 
 @pytest.mark.parametrize("way", ["out", "in"])

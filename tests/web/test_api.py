@@ -721,6 +721,16 @@ async def test_workers_are_shown_with_what_they_can_do(site: Site) -> None:
     assert "boot" not in shown[0]
 
 
+async def test_a_worker_is_shown_with_what_it_has_ended(site: Site) -> None:
+    worker = await site.hire("w1")
+    for event in ("succeed", "fail", "fail"):
+        await worker.finish(await site.take(worker, site.submit()), event, {"exit": 0})
+
+    (shown,) = site.ask("GET", WORKERS).json["workers"]
+
+    assert (shown["done_24h"], shown["failed_24h"]) == (1, 2)
+
+
 async def test_a_worker_that_is_busy_draining_or_gone_says_so(site: Site) -> None:
     busy = await site.hire("busy")
     await busy.beat(2, [], {})

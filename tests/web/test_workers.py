@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from app.state.requirements import class_id
-from app.state.workers import Worker
+from app.state.workers import Day, Worker
 from app.web.dashboard import shows
 from app.web.dashboard.fleet import crew, joining
 from app.web.dashboard.fleet.workers import One
@@ -30,7 +31,7 @@ def row(name: str = "w1", silent: float = 0.1, **about: Any) -> crew.Row:
         standing.get("paused", False),
         heard=1_800_000_000.0,
     )
-    return crew.row(one, ())
+    return crew.row(one, Day(), ())
 
 
 # What is shown
@@ -195,6 +196,24 @@ async def test_a_worker_has_a_page_of_its_own(site: Visitor) -> None:
     assert done in page.text
     assert elsewhere not in page.text
     assert "2026-09-21" in page.text
+
+
+async def test_the_pages_say_what_each_has_ended_within_a_day(site: Visitor) -> None:
+    worker = await site.worker("den")
+    await site.worker("idle")
+    for event in ("succeed", "succeed", "fail"):
+        await site.submit("film.mkv")
+        (lease,) = await worker.claim(worker.streams([class_id(NEEDS)]), 1)
+        await worker.finish(lease, event, {"exit": 0})
+
+    table, den, idle = [await site.get(path) for path in ("/workers", "/workers/den", "/workers/idle")]
+
+    assert re.findall(r"(\d done).{,30}?(\d failed)", table.text) == [
+        ("2 done", "1 failed"),
+        ("0 done", "0 failed"),
+    ]
+    assert "2 done, 1 failed" in den.words
+    assert "0 done, 0 failed" in idle.words
 
 
 @pytest.mark.parametrize("name", ["nobody", "no body", "%3Cb%3E", "x" * 200])

@@ -45,12 +45,17 @@ local function mend(id, state)
   end
 end
 
-for _, state in ipairs({ "queued", "waiting", "running", "publishing" }) do
-  local cursor = tonumber(redis.call("HGET", KEYS[1], "audit:" .. state) or 0)
-  local ids = redis.call("ZRANGE", K.states .. state, cursor, cursor + ARGV[1] - 1)
+local function look_through(index, state)
+  local cursor = tonumber(redis.call("HGET", KEYS[1], "audit:" .. index) or 0)
+  local ids = redis.call("ZRANGE", index, cursor, cursor + ARGV[1] - 1)
   for _, id in ipairs(ids) do
     mend(id, state)
   end
-  redis.call("HSET", KEYS[1], "audit:" .. state, #ids < tonumber(ARGV[1]) and 0 or text(cursor + ARGV[1]))
+  redis.call("HSET", KEYS[1], "audit:" .. index, #ids < tonumber(ARGV[1]) and 0 or text(cursor + ARGV[1]))
+end
+
+for _, state in ipairs({ "queued", "waiting", "running", "publishing" }) do
+  look_through(K.states .. state, state)
+  look_through(K.own .. state, state)
 end
 return found

@@ -7,17 +7,23 @@
 --
 -- Returns the ids of the forgotten jobs.
 local at, gone = now(), {}
-for state in pairs(FINAL) do
-  local old = redis.call("ZRANGEBYSCORE", K.states .. state, "-inf", at - ARGV[1], "LIMIT", 0, ARGV[3] - #gone)
+
+local function forget(states, state)
+  local old = redis.call("ZRANGEBYSCORE", states .. state, "-inf", at - ARGV[1], "LIMIT", 0, ARGV[3] - #gone)
   for _, id in ipairs(old) do
     redis.call("ZREM", K.owned .. (redis.call("HGET", K.job .. id, "owner") or ""), id)
-    redis.call("ZREM", K.states .. state, id)
+    redis.call("ZREM", states .. state, id)
     redis.call("ZREM", K.made .. state, id)
     redis.call("ZREM", KEYS[1], id)
     redis.call("ZREM", K.litter, id)
     redis.call("UNLINK", K.job .. id)
     gone[#gone + 1] = id
   end
+end
+
+for state in pairs(FINAL) do
+  forget(K.states, state)
+  forget(K.own, state)
 end
 for _, worker in ipairs(redis.call("ZRANGEBYSCORE", K.workers, "-inf", at - ARGV[2])) do
   forget_worker(worker)

@@ -1,6 +1,6 @@
 -- Put before every script by `scripting.py`, after the generated tables and `tally.lua`:
 --   K      key names and prefixes, from keys.py
---   MOVES  event -> {from = {state = true}, to = state}; FINAL, HELD  state -> true; from lifecycle.py
+--   MOVES  event -> {from = {state = true}, to = state}; STATES, FINAL, HELD  state -> true; from lifecycle.py
 -- Here is only what several scripts do in the same way.
 
 -- Redis' own clock in ms. No other clock is ever compared.
@@ -51,16 +51,20 @@ end
 -- Returns the new state, or nil where the table has no such move.
 local function move(id, event, fields)
   local key, rule = K.job .. id, MOVES[event]
-  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started", "lane", "created", "progress")
+  local job = redis.call("HMGET", key, "state", "worker", "attempt", "started", "lane", "created", "progress",
+    "owner")
   if not rule.from[job[1]] then
     return nil
   end
   local at = now()
   redis.call("HSET", key, "state", rule.to, unpack(fields))
-  redis.call("ZREM", K.states .. job[1], id)
-  redis.call("ZADD", K.states .. rule.to, at, id)
-  redis.call("ZREM", K.made .. job[1], id)
-  redis.call("ZADD", K.made .. rule.to, job[6] or at, id)
+  local states = is_own(job[8]) and K.own or K.states
+  redis.call("ZREM", states .. job[1], id)
+  redis.call("ZADD", states .. rule.to, at, id)
+  if states == K.states then
+    redis.call("ZREM", K.made .. job[1], id)
+    redis.call("ZADD", K.made .. rule.to, job[6] or at, id)
+  end
   if HELD[job[1]] and not HELD[rule.to] then
     record(id, event, job, fields)
     redis.call("HDEL", key, "token", "boot", "suspect")

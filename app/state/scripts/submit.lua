@@ -53,15 +53,16 @@ redis.call("SET", idem, id .. " " .. ARGV[4], "PX", 86400000)
 redis.call("ZADD", K.classes_used, at, cls)
 redis.call("HSET", KEYS[1], "state", "queued", "spec", ARGV[5], "cls", cls, "lane", ARGV[8], "owner", owner,
   "created", text(at), "attempt", "0", "losses", "0", unpack(ARGV, 14, pairs_end))
-redis.call("ZADD", K.jobs, at, id)
-redis.call("ZADD", K.states .. "queued", at, id)
-redis.call("ZADD", K.made .. "queued", at, id)
+local listed = { K.jobs, K.states .. "queued", K.made .. "queued" }
+for _, index in ipairs(is_own(owner) and { K.own .. "queued" } or listed) do
+  redis.call("ZADD", index, at, id)
+end
 redis.call("ZADD", K.owned .. owner, at, id)
 if ARGV[11] ~= "0" then
   redis.call("ZADD", K.callers, at + ARGV[11], id)
 end
 redis.call("XADD", K.events, "MAXLEN", "~", 10000, "*", "job", id, "event", "submit", "state", "queued",
   "worker", "", "attempt", "0")
-tally_submitted(ARGV[8])
+tally_submitted(ARGV[8], owner)
 enqueue(id)
 return { "new", id, qualified() }

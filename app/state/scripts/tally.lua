@@ -9,6 +9,11 @@ local function count(field, by)
   redis.call("HINCRBY", K.totals, field, text(by))
 end
 
+-- A job that ffgrid has made for itself: nobody has asked for it, so it is neither listed nor counted.
+local function is_own(owner)
+  return string.sub(owner or "", 1, #OWN) == OWN
+end
+
 -- Adds a time to its histogram: one to the bucket that holds it, and itself to the sum.
 local function observe(name, ms)
   local bucket = "inf"
@@ -31,14 +36,33 @@ local function count_media(progress)
   end
 end
 
--- A job was submitted to this lane.
-local function tally_submitted(lane)
-  count("submitted:" .. lane, 1)
+-- A worker has ended a job: counted by the hour, and what is older than a day goes when an hour has its first.
+local function count_ended(worker, outcome, at)
+  local key, hour = K.ended .. worker, math.floor(at / 3600000)
+  if redis.call("HINCRBY", key, text(hour) .. ":" .. outcome, 1) > 1 then
+    return
+  end
+  redis.call("PEXPIRE", key, 90000000)
+  for _, field in ipairs(redis.call("HKEYS", key)) do
+    if tonumber(string.match(field, "%d+")) <= hour - 24 then
+      redis.call("HDEL", key, field)
+    end
+  end
 end
 
--- A job has moved along the table. `job` is {state, worker, attempt, started, lane, created, progress} before that.
+-- A job was submitted to this lane.
+local function tally_submitted(lane, owner)
+  if not is_own(owner) then
+    count("submitted:" .. lane, 1)
+  end
+end
+
+-- A job has moved along the table. `job` is {state, worker, attempt, started, lane, created, progress, owner} before
+-- that.
 local function tally(event, to, at, job)
-  if event == "start" and job[3] == "1" then
+  if is_own(job[8]) then
+    return
+  elseif event == "start" and job[3] == "1" then
     observe("wait", at - (tonumber(job[6]) or at))
   elseif event == "lose" then
     count("redeliveries", 1)
@@ -46,6 +70,9 @@ local function tally(event, to, at, job)
     count("finished:" .. job[5] .. ":" .. to, 1)
     if HELD[job[1]] then
       observe("run", at - (tonumber(job[4]) or at))
+      if to ~= "cancelled" then
+        count_ended(job[2], to == "done" and "done" or "failed", at)
+      end
     end
     if event == "succeed" and job[7] then
       count_media(job[7])

@@ -88,7 +88,11 @@ class Moved(msgspec.Struct):
 
 
 class Worker(msgspec.Struct):
-    """A worker, and what it says of itself. `silent` is the seconds since its last heartbeat."""
+    """A worker, and what it says of itself. `silent` is the seconds since its last heartbeat.
+
+    `done_24h` and `failed_24h` are the jobs that have ended on it within this hour and the 23 before; the dead count as
+    failed, the cancelled as neither.
+    """
 
     id: str
     state: Literal["online", "busy", "paused", "draining", "offline"]
@@ -96,6 +100,8 @@ class Worker(msgspec.Struct):
     silent: float
     draining: bool
     paused: bool
+    done_24h: Count
+    failed_24h: Count
     host: str
     slots: Count
     roots: list[str]

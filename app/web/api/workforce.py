@@ -20,7 +20,9 @@ from app.wire.messages import QUEUES, WORKERS
 @signed(*ANYBODY)
 async def workers(request: Request, client: Client, body: bytes) -> Response:
     """All workers that are remembered."""
-    return answer({"workers": [views.worker(one) for one in await store(request).workers.all()]})
+    known = await store(request).workers.all()
+    days = await store(request).workers.days([one.id for one in known])
+    return answer({"workers": [views.worker(*one) for one in zip(known, days, strict=True)]})
 
 
 @signed(*ANYBODY)

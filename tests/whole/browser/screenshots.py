@@ -117,7 +117,7 @@ def play(farm: Farm, tabs: Tabs) -> Scene:
         submit(farm, "-y", "-readrate", rate, "-i", root / film, *X264, out)
         for film, rate, out in zip((*FILMS, FILMS[0]), ("2", "1.6", "1.2", "1"), outputs, strict=True)
     ]
-    until(lambda: all((farm.job(one)["progress"] or {}).get("fraction", 0) > 0.03 for one in running), 60)
+    until(lambda: all(((farm.job(one)["progress"] or {}).get("fraction") or 0) > 0.03 for one in running), 60)
     farm.ffgrid("drain", "den")
     nvenc = root / "nvenc.mkv"
     nobody = submit(farm, "-y", "-i", root / FILMS[2], "-c:v", "hevc_nvenc", "-preset", "p5", nvenc)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from app.state.job import Job
 from app.state.jobs import command_line
-from app.state.workers import Worker
+from app.state.workers import Day, Worker
 from app.web.dashboard import present
 from app.web.dashboard.present import Badge, Command, Moment
 from app.web.words import NOTHING, shortened, visible
@@ -71,6 +71,7 @@ class Row:
     heard: Moment | None
     busy: str
     slots: str
+    day: Day
     roots: tuple[Chip, ...]
     labels: tuple[str, ...]
     encoders: tuple[Chip, ...]
@@ -101,8 +102,8 @@ class Ended:
     ending: str
 
 
-def row(worker: Worker, jobs: Iterable[Job]) -> Row:
-    """A worker, and those of the running jobs that are its own."""
+def row(worker: Worker, day: Day, jobs: Iterable[Job]) -> Row:
+    """A worker, what it has ended within a day, and those of the running jobs that are its own."""
     about = worker.about
     hardware, software, more = encoders([str(name) for name in about.get("encoders", ())])
     return Row(
@@ -114,6 +115,7 @@ def row(worker: Worker, jobs: Iterable[Job]) -> Row:
         heard=None if worker.silent <= FRESH else present.moment(worker.heard, worker.heard + worker.silent),
         busy=str(worker.busy) if worker.live else NOTHING,
         slots=visible(str(about.get("slots", "?"))),
+        day=day,
         roots=roots(worker),
         labels=tuple(visible(f"{name}={value}") for name, value in about.get("labels", {}).items()),
         encoders=(*(Chip(name, "work") for name in hardware[:CHIPS]), *map(Chip, software)),

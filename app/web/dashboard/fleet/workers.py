@@ -65,7 +65,8 @@ class Crew(Topic):
         known, (running, _) = await asyncio.gather(
             self._workers.all(), self._jobs.page(RUNNING, state="running")
         )
-        return [crew.row(worker, running) for worker in known]
+        days = await self._workers.days([worker.id for worker in known])
+        return [crew.row(worker, day, running) for worker, day in zip(known, days, strict=True)]
 
     def render(self, seen: Sequence[crew.Row], acts: bool) -> Mapping[str, str]:
         """One region."""
@@ -108,13 +109,16 @@ class One(Topic):
         heard = self._heard
         if self._read_to != heard:
             self._ended, self._read_to = await self._newest(), heard
-        (_, now), known, (running, _) = await asyncio.gather(
-            self._jobs.revision(), self._workers.all(), self._jobs.page(RUNNING, state="running")
+        (_, now), known, (day,), (running, _) = await asyncio.gather(
+            self._jobs.revision(),
+            self._workers.all(),
+            self._workers.days([self._id]),
+            self._jobs.page(RUNNING, state="running"),
         )
         found: Worker | None = next((one for one in known if one.id == self._id), None)
         return Seen(
             visible(self._id),
-            crew.row(found, running) if found else None,
+            crew.row(found, day, running) if found else None,
             crew.started(found, now) if found else None,
             crew.facts(found) if found else (),
             sorted(map(visible, map(str, found.about.get("encoders", ())))) if found else (),

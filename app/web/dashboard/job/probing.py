@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from app.state.job import OWN
 from app.web import words
 from app.web.dashboard.shell import path_of
 from app.web.words import NOTHING, visible
@@ -22,7 +23,7 @@ from app.wire import command, placing, roots
 
 Spec = dict[str, Any]
 
-OWNER = "ffgrid:look"  # of the small jobs; no key can be called that
+OWNER = OWN + "look"  # of the small jobs; no key can be called that
 PICTURES = ("10", "50", "90")  # at so many percent
 WHATS = ("in", "out", *PICTURES)
 SECONDS = 60  # a look may take
