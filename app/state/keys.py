@@ -104,6 +104,8 @@ class Keys:
         """hash · name of a dashboard's user -> role, hash of the password ... JSON and a seal"""
         self.session_prefix = self.tag + ":session:"
         """string PX · + random id: ms at which it began · 8 h without a request, 7 d"""
+        self.access = self.tag + ":access"
+        """stream · user: whose session, role or password is another now, or is none · MAXLEN ~ 1000"""
         self.streams_prefix = self.tag + ":streams:"
         """zset PX · + session's id: tab that holds a stream open, by the ms until which it counts"""
         self.link_prefix = self.tag + ":link:"

@@ -36,14 +36,12 @@ class Sessions:
         redis: Connection,
         keys: Keys,
         scripts: Scripts,
-        replicated: Connection,
         users: Users,
         key: bytes,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts
-        self._replicated = replicated
         self._users = users
         self._cookies = _serializer(key, "ffgrid.session")
         self._links = _serializer(key, "ffgrid.link")
@@ -77,7 +75,7 @@ class Sessions:
         """Signs out, at every process."""
         named = self.claimed(cookie)
         if named:
-            await self._replicated.delete(self._keys.session(named[0]))
+            await self._scripts.run("leave", [self._keys.session(named[0])], [named[1]])
 
     async def hold(self, cookie: str, tab: str) -> bool:
         """Whether this tab may hold a stream open, for HOLD_MS; said again it may for longer."""

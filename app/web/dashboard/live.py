@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,7 +35,6 @@ from app.web.problems import Problem
 
 ALWAYS = "summary"  # the topic that every page shows
 MOST = 6  # that one page may show
-ASK_AGAIN = 60.0  # seconds after which it asks whether its session still is
 _MARK = re.compile(r"(\d{1,20}-\d{1,20})?~[0-9a-f.]{0,200}~(\d{1,20}-\d{1,20})?")
 _TAB = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -106,13 +104,15 @@ async def _stream(
 
 
 async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[bytes]:
-    shared, user, is_away = hub(request), door.user(request), False
+    shared, is_away, begun = hub(request), False, False
     yield b"retry: 500\n: ffgrid\n\n"
-    asked = time.monotonic()
-    shared.keep(tab)
-    begun = False
+    shared.keep(tab, request.state.user.name)
     while not shared.is_over:
         try:
+            while tab.in_doubt:
+                if not await _is_still(request, tab, tab_name):
+                    yield b"event: logout\ndata: \n\n"
+                    return
             if begun:
                 messages = await tab.next()
             else:
@@ -126,14 +126,18 @@ async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[by
         if is_away != shared.is_away:
             is_away = shared.is_away
             yield b"event: queue\ndata: " + (b"away" if is_away else b"back") + b"\n\n"
-        if time.monotonic() - asked >= ASK_AGAIN:
-            asked = time.monotonic()
-            with suppress(*AWAY):
-                await _sessions(request).hold(request.state.cookie, tab_name)
-                if await _sessions(request).user(request.state.cookie) != user:
-                    yield b"event: logout\ndata: \n\n"
-                    return
         await tab.wake.wait()
+
+
+async def _is_still(request: Request, tab: Tab, tab_name: str) -> bool:
+    """Whether the session is as it was when the tab came, and its user too. Raises one of AWAY."""
+    tab.in_doubt = False
+    try:
+        await _sessions(request).hold(request.state.cookie, tab_name)
+        return await _sessions(request).user(request.state.cookie) == door.user(request)
+    except AWAY:
+        tab.in_doubt = True
+        raise
 
 
 def _beside(request: Request, work: Coroutine[Any, Any, None]) -> None:
