@@ -107,7 +107,7 @@ class Keys:
         self.access = self.tag + ":access"
         """stream · user: whose session, role or password is another now, or is none · MAXLEN ~ 1000"""
         self.streams_prefix = self.tag + ":streams:"
-        """zset PX · + session's id: tab that holds a stream open, by the ms until which it counts"""
+        """zset PX · + session's id: stream that is open, <tab>:<random>, by the ms until which it counts"""
         self.link_prefix = self.tag + ":link:"
         """string PX · + random id: the user whom this one-time link signs in · 1 h, or its first use"""
         self.tries_prefix = self.tag + ":tries:"

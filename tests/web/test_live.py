@@ -103,9 +103,14 @@ async def process(redis_url: str) -> AsyncIterator[Starlette]:
     app = create_app(redis_url, MASTER)
     yield app
     await app.state.hub.close()
+    await settled(app)
+    await app.state.store.close()
+
+
+async def settled(app: Starlette) -> None:
+    """What is done beside requests has been done."""
     if app.state.tasks:
         await asyncio.wait(app.state.tasks)
-    await app.state.store.close()
 
 
 class Stream:
@@ -256,10 +261,14 @@ async def test_a_session_holds_few_streams_and_a_tab_may_come_back(site: Site):
     fifth = await site.get("/events?t=summary&tab=tab5")
     again = Stream(site.app, site.signed_in, "t=summary&tab=tab2")
     assert regions(await again.next()) == ["a", "b"]
+    await held.pop(2).__aexit__()  # which had that tab's place before
+    await settled(site.app)
+    async with asyncio.timeout(5):  # a stream would not end
+        then = await site.get("/events?t=summary&tab=tab5")
     for one in (*held, again):
         await one.__aexit__()
 
-    assert (fifth.status, fifth.text) == (204, "")
+    assert (fifth.status, fifth.text) == (then.status, then.text) == (204, "")
     async with stream(site, "t=summary") as tab:
         assert await tab.next()
 
@@ -302,6 +311,18 @@ async def test_what_ends_a_session_at_one_process_ends_its_streams_at_the_others
         assert await hers.rest() == ""
 
 
+async def test_a_stream_ends_when_its_tab_has_another_one(
+    site: Site, other: Starlette, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(hub, "ASK_EVERY", 1)
+    monkeypatch.setattr(hub, "ALIVE", 0.05)
+    async with stream(site, "t=summary") as left, stream(site, "t=summary", app=other) as tab:
+        await tab.next()
+        await asyncio.wait_for(left.task, 5)
+        assert await tab.rest() == ""
+        assert not tab.task.done()
+
+
 async def test_a_session_that_ends_before_its_tab_is_known_is_noticed(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
@@ -309,7 +330,7 @@ async def test_a_session_that_ends_before_its_tab_is_known_is_noticed(
     state = site.app.state
     hold = Sessions.hold
 
-    async def hold_late(sessions: Sessions, cookie: str, tab: str) -> bool:
+    async def hold_late(sessions: Sessions, cookie: str, tab: str) -> str:
         held = await hold(sessions, cookie, tab)
         await sessions.end(cookie)
         return held

@@ -74,10 +74,11 @@ async def events(request: Request) -> Response:
     tab_name = request.query_params.get("tab", "")
     if not _TAB.fullmatch(tab_name):
         raise Problem(422, "invalid", "tab: expected 1 to 32 letters, digits, '-' or '_'")
-    if not await _sessions(request).hold(request.state.cookie, tab_name):
+    held = await _sessions(request).hold(request.state.cookie, tab_name)
+    if not held:
         return pages.empty(204)
     mark = _mark(request.headers.get("last-event-id", "") or request.query_params.get("mark", ""))
-    stream = _stream(request, topics, feed, mark, tab_name)
+    stream = _stream(request, topics, feed, mark, held)
     headers = {**pages.HEADERS, "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -93,25 +94,26 @@ async def live(request: Request) -> Response:
 
 
 async def _stream(
-    request: Request, topics: list[str], feed: str, mark: str, tab_name: str
+    request: Request, topics: list[str], feed: str, mark: str, held: str
 ) -> AsyncIterator[bytes]:
     try:
         async with hub(request).tab(topics, feed, _acts(request), mark) as tab:
-            async for event in _events(request, tab, tab_name):
+            async for event in _events(request, tab, held):
                 yield event
     finally:
-        _beside(request, _sessions(request).let_go(request.state.cookie, tab_name))
+        _beside(request, _sessions(request).let_go(request.state.cookie, held))
 
 
-async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[bytes]:
+async def _events(request: Request, tab: Tab, held: str) -> AsyncIterator[bytes]:
     shared, is_away, begun = hub(request), False, False
     yield b"retry: 500\n: ffgrid\n\n"
     shared.keep(tab, request.state.user.name)
     while not shared.is_over:
         try:
             while tab.in_doubt:
-                if not await _is_still(request, tab, tab_name):
-                    yield b"event: logout\ndata: \n\n"
+                last_word = await _last_word(request, tab, held)
+                if last_word is not None:
+                    yield last_word
                     return
             if begun:
                 messages = await tab.next()
@@ -129,12 +131,13 @@ async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[by
         await tab.wake.wait()
 
 
-async def _is_still(request: Request, tab: Tab, tab_name: str) -> bool:
-    """Whether the session is as it was when the tab came, and its user too. Raises one of AWAY."""
+async def _last_word(request: Request, tab: Tab, held: str) -> bytes | None:
+    """None while session and user are as they were, and this is its tab's newest stream. Raises one of AWAY."""
     tab.in_doubt = False
     try:
-        await _sessions(request).hold(request.state.cookie, tab_name)
-        return await _sessions(request).user(request.state.cookie) == door.user(request)
+        if await _sessions(request).user(request.state.cookie) != door.user(request):
+            return b"event: logout\ndata: \n\n"
+        return None if await _sessions(request).hold_on(request.state.cookie, held) else b": another\n\n"
     except AWAY:
         tab.in_doubt = True
         raise
