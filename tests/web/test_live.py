@@ -28,6 +28,7 @@ class Board(Topic):
     texts: Mapping[str, str] = {"a": "<p id=a>1</p>", "b": "<p id=b>1</p>"}
     period = 0.0
     looks = 0
+    renderings = 0
 
     def touched(self, event: Event) -> bool:
         return False
@@ -39,6 +40,7 @@ class Board(Topic):
         return self.texts
 
     def render(self, seen: Mapping[str, str], acts: bool) -> Mapping[str, str]:
+        Board.renderings += 1
         return {**seen, "c": "<p id=c>act</p>"} if acts else seen
 
 
@@ -394,6 +396,16 @@ async def test_without_tabs_nothing_is_looked_at(site: Site):
     await asyncio.sleep(0.2)
 
     assert Board.looks == looks
+
+
+async def test_what_is_as_it_was_is_not_rendered_again(site: Site):
+    async with stream(site, "t=summary") as tab:
+        await tab.next()
+        looks, renderings = Board.looks, Board.renderings
+        await tab.rest()
+
+        assert Board.looks > looks
+        assert Board.renderings == renderings
 
 
 async def test_who_may_act_gets_what_he_acts_with_and_nobody_else(site: Site):

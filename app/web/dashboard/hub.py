@@ -23,8 +23,8 @@ from app.web.leaving import Leaving
 
 BEAT = 0.25  # seconds between two renderings: what happens meanwhile is one change
 # Seconds after which a tab is woken though nothing has changed: its stream says that it is alive.
-ALIVE = 10.0
-ASK_EVERY = 6  # times of that after which a tab asks whether its session still is
+ALIVE = 15.0
+ASK_EVERY = 4  # times of that after which a tab asks whether its session still is
 PAUSE = 0.05  # seconds between two readings of events, of which each takes some hundred
 LARGE = 48_000  # characters of a feed in one message
 
