@@ -12,16 +12,4 @@
     }
   };
   setInterval(tell, 5000);
-
-  // g and a letter: another page. /: the search.
-  const pages = { o: "/", j: "/jobs", w: "/workers", q: "/queues", s: "/submit", a: "/activity" };
-  let goes = false;
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
-    const search = document.querySelector("input[type=search]");
-    const link = goes && document.querySelector(`nav.pages a[href$="${pages[event.key]}"]`);
-    goes = event.key === "g";
-    if (link) link.click();
-    else if (event.key === "/" && search) { event.preventDefault(); search.focus(); }
-  });
 })();

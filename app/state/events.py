@@ -1,8 +1,12 @@
-"""The stream of what happens to jobs, as those read it who show it: nothing here is needed to run a job."""
+"""The stream of what happens to jobs, as those read it who show it: nothing here is needed to run a job.
+
+Beside it, in the same read: the users of whom somebody who shows them something has to ask again who they are.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.state.connect import BLOCK, Connection
 from app.state.keys import Keys
@@ -23,6 +27,21 @@ class Event:
     attempt: int
 
 
+class Place(NamedTuple):
+    """The last entry that somebody knows, of each stream."""
+
+    event: str
+    access: str
+
+
+class News(NamedTuple):
+    """What was read at once: moves of jobs, users whose session, role or password is another, and how far that goes."""
+
+    events: list[Event]
+    users: set[str]
+    place: Place
+
+
 class Events:
     """What has happened, and what happens."""
 
@@ -30,16 +49,31 @@ class Events:
         self._redis = redis
         self._blocking = blocking
         self._key = keys.events
+        self._access = keys.access
 
     async def last(self) -> str:
         """The id of the last event; START before the first."""
         newest = await self._redis.xrevrange(self._key, count=1)
         return newest[0][0].decode() if newest else START
 
-    async def wait(self, after: str) -> list[Event]:
-        """The next events after that id, at most COUNT; none when nothing happens for a while."""
-        reply = await self._blocking.xread({self._key: after}, count=COUNT, block=int(BLOCK * 1000))
-        return [_event(entry, fields) for entry, fields in reply[0][1]] if reply else []
+    async def here(self) -> Place:
+        """How far both streams go now."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xrevrange(self._key, count=1)
+            pipe.xrevrange(self._access, count=1)
+            return Place(*(newest[0][0].decode() if newest else START for newest in await pipe.execute()))
+
+    async def wait(self, after: Place) -> News:
+        """What has happened since, at most COUNT of each stream; nothing when nothing happens for a while."""
+        places = {self._key: after.event, self._access: after.access}
+        reply = await self._blocking.xread(places, count=COUNT, block=int(BLOCK * 1000))
+        found = {key.decode(): rows for key, rows in reply}
+        places |= {key: rows[-1][0].decode() for key, rows in found.items()}
+        return News(
+            [_event(entry, fields) for entry, fields in found.get(self._key, ())],
+            {fields[b"user"].decode() for _, fields in found.get(self._access, ())},
+            Place(places[self._key], places[self._access]),
+        )
 
     async def since(self, after: str) -> list[Event] | None:
         """The events after that id, at most COUNT; None where they were more, or are forgotten in part."""

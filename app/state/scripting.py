@@ -22,7 +22,7 @@ PARTS = ("tally", "prelude")
 DENIED_WHEN_FULL = frozenset({"submit"})
 
 # What these answer, somebody relies on: it must not be lost with the one server that knows of it.
-ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "undertake", "renew"})
+ACKNOWLEDGED = frozenset({"submit", "publish", "finish", "append", "user", "leave", "undertake", "renew"})
 
 
 class Scripts:
@@ -83,6 +83,7 @@ def _tables(keys: Keys) -> str:
         "ended": keys.ended_prefix,
         "inbox": keys.inbox_prefix,
         "events": keys.events,
+        "access": keys.access,
         "callers": keys.callers,
         "due": keys.due,
         "litter": keys.litter,

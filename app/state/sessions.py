@@ -36,14 +36,12 @@ class Sessions:
         redis: Connection,
         keys: Keys,
         scripts: Scripts,
-        replicated: Connection,
         users: Users,
         key: bytes,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts
-        self._replicated = replicated
         self._users = users
         self._cookies = _serializer(key, "ffgrid.session")
         self._links = _serializer(key, "ffgrid.link")
@@ -77,19 +75,27 @@ class Sessions:
         """Signs out, at every process."""
         named = self.claimed(cookie)
         if named:
-            await self._replicated.delete(self._keys.session(named[0]))
+            await self._scripts.run("leave", [self._keys.session(named[0])], [named[1]])
 
-    async def hold(self, cookie: str, tab: str) -> bool:
-        """Whether this tab may hold a stream open, for HOLD_MS; said again it may for longer."""
+    async def hold(self, cookie: str, tab: str) -> str:
+        """A new stream of this tab, which may be open for HOLD_MS; it ends an older one. "": it may not be."""
+        stream = f"{tab}:{secrets.token_urlsafe(6)}"
+        return stream if await self._may_hold(cookie, stream, "1") else ""
+
+    async def hold_on(self, cookie: str, stream: str) -> bool:
+        """Whether that stream may be open for HOLD_MS from now on."""
+        return await self._may_hold(cookie, stream, "0")
+
+    async def _may_hold(self, cookie: str, stream: str, is_new: str) -> bool:
         named = self.claimed(cookie)
         keys = [self._keys.streams(named[0])] if named else []
-        return bool(keys) and await self._scripts.run("hold", keys, [tab, HOLD_MS, STREAMS]) == 1
+        return bool(keys) and await self._scripts.run("hold", keys, [stream, is_new, HOLD_MS, STREAMS]) == 1
 
-    async def let_go(self, cookie: str, tab: str) -> None:
-        """The tab holds its stream no more."""
+    async def let_go(self, cookie: str, stream: str) -> None:
+        """That stream is open no more."""
         named = self.claimed(cookie)
         if named:
-            await self._redis.zrem(self._keys.streams(named[0]), tab)
+            await self._redis.zrem(self._keys.streams(named[0]), stream)
 
     async def link(self, name: str = "") -> str:
         """The secret of a one-time link that signs this user in; without a name, that makes the first user."""

@@ -70,7 +70,7 @@ class Store:
 
     def sessions(self, master: Master, users: Users) -> Sessions:
         """Who of them is signed in."""
-        return Sessions(self.redis, self.keys, self.scripts, self.replicated, users, master.session_key())
+        return Sessions(self.redis, self.keys, self.scripts, users, master.session_key())
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -83,7 +83,7 @@ class Users:
         return user
 
     async def set_role(self, name: str, role: str) -> User:
-        """The user with another role, from the next request on. Raises BadUser."""
+        """The user with another role, from the next request on; open pages are loaded anew. Raises BadUser."""
         return await self._change(name, role=_role(role))
 
     async def set_password(self, name: str, password: str) -> User:

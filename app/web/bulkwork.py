@@ -13,12 +13,12 @@ from app.state.connect import RedisError
 from app.state.job import Job
 from app.state.jobs import Jobs
 from app.state.lifecycle import CANCELLED, QUEUED
-from app.state.operations import Operation, Operations, Outcome
+from app.state.operations import Operation, Operations, Outcome, Work
 from app.state.output import Output
 from app.web import preparing
 from app.web.problems import from_error
 
-TICK = 0.5  # seconds between looks for something to do
+TICK = 2.0  # seconds between looks for what was begun at other processes
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 log = logging.getLogger("ffgrid.bulk")
@@ -32,10 +32,18 @@ class BulkWork:
         self._jobs = jobs
         self._output = output
         self._token = secrets.token_hex(8)
+        self._begun = asyncio.Event()
+
+    async def begin(self, key: str, work: Work, budget: float) -> Operation:
+        """Begins it and works at it at once: see `Operations.undertake`."""
+        operation = await self._operations.undertake(key, work, budget)
+        self._begun.set()
+        return operation
 
     async def run(self) -> None:
         """Works until cancelled. An unreachable Redis is waited for."""
         while True:
+            self._begun.clear()
             try:
                 while await self.round():
                     pass
@@ -43,7 +51,9 @@ class BulkWork:
                 log.debug("no step: %s", error)
             except Exception:
                 log.exception("an operation on many jobs failed in a way that nobody foresaw")
-            await asyncio.sleep(TICK * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, guards nothing
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
+                    await self._begun.wait()
 
     async def round(self) -> bool:
         """A step of each operation; whether there may be more to do at once."""

@@ -112,6 +112,7 @@ def _equip(state: State, store: Store, master: Master) -> None:
     state.store = store
     state.timings = Timings()
     state.jobs = store.jobs(Seal(master.seal_key()))
+    state.bulkwork = BulkWork(store.operations, state.jobs, store.output)
     state.verifier = Verifier(store.clients, master)
     state.census = Census(store.workers)
     state.tasks = set()
@@ -133,7 +134,7 @@ def _lifespan(redis_url: str, address: str) -> Lifespan[Starlette]:
             _bring_up(app.state, redis_url),
             _invite(app, address),
             store.reaper.run(),
-            BulkWork(store.operations, app.state.jobs, store.output).run(),
+            app.state.bulkwork.run(),
         )
         tasks = [asyncio.create_task(one) for one in beside]
         yield

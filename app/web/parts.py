@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from app.state.jobs import Jobs
 from app.state.store import Store
+from app.web.bulkwork import BulkWork
 from app.web.census import Census
 
 
@@ -18,6 +19,12 @@ def store(request: HTTPConnection) -> Store:
 def jobs(request: HTTPConnection) -> Jobs:
     """The jobs."""
     found: Jobs = request.app.state.jobs
+    return found
+
+
+def bulkwork(request: HTTPConnection) -> BulkWork:
+    """This process' part in operations on many jobs."""
+    found: BulkWork = request.app.state.bulkwork
     return found
 
 

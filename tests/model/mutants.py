@@ -22,6 +22,7 @@ DOOR = {
     "attempt",
     "enter",
     "hold",
+    "leave",
     "user",
     "visit",
     "sift",

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.state.clients import Master
-from app.state.sessions import IDLE_MS, OLD_MS, TRIES_ADDRESS, TRIES_USER, Sessions
+from app.state.sessions import IDLE_MS, OLD_MS, STREAMS, TRIES_ADDRESS, TRIES_USER, Sessions
 from app.state.store import Store
 from app.state.users import BadLink, User, Users
 
@@ -109,6 +109,37 @@ async def test_no_session_is_older_than_a_week(store: Store, sessions: Sessions,
 
     assert await sessions.user(cookie) is None
     assert OLD_MS == 7 * 86_400_000
+
+
+# Streams
+
+
+async def test_a_stream_has_a_place_until_it_ends_or_its_tab_has_a_newer_one(sessions: Sessions, ada: User):
+    cookie = await sessions.begin(ada)
+    first, *others = [await sessions.hold(cookie, f"tab{number}") for number in range(STREAMS)]
+    newer = await sessions.hold(cookie, "tab0")
+    await sessions.let_go(cookie, first)
+
+    assert all([newer, *others])
+    assert [await sessions.hold_on(cookie, one) for one in (newer, *others)] == [True] * STREAMS
+    assert not await sessions.hold_on(cookie, first)
+    assert not await sessions.hold(cookie, "tab")
+    await sessions.let_go(cookie, newer)
+    assert await sessions.hold(cookie, "tab")
+
+
+async def test_a_stream_that_was_forgotten_goes_on_if_there_is_a_place(
+    store: Store, sessions: Sessions, ada: User
+):
+    cookie = await sessions.begin(ada)
+    forgotten = await sessions.hold(cookie, "tab")
+    await store.redis.delete(store.keys.streams((sessions.claimed(cookie) or [""])[0]))
+    assert await sessions.hold_on(cookie, forgotten)
+    await store.redis.delete(store.keys.streams((sessions.claimed(cookie) or [""])[0]))
+    for number in range(STREAMS):
+        assert await sessions.hold(cookie, f"tab{number}")
+
+    assert not await sessions.hold_on(cookie, forgotten)
 
 
 # Links

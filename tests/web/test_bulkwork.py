@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import OutOfMemoryError
 
+from app.state.connect import stop
 from app.state.listing import Filter
 from app.state.operations import ACTIONS, Work
 from app.web.bulkwork import BulkWork
@@ -69,6 +70,22 @@ async def test_a_step_that_redis_refuses_says_so_and_is_done_again(
     await to_its_end(work, begun.id)
     over = await visitor.store.operations.get(begun.id)
     assert (over.state, over.done, over.failed, over.note) == ("done", 1, 0, "")
+
+
+async def test_what_is_begun_here_is_not_waited_for(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.bulkwork.TICK", 1e6)
+    work = work_of(visitor)
+    running = asyncio.create_task(work.run())
+    for number in range(3):
+        await visitor.submit()
+        begun = await work.begin(f"key-of-run-{number}", CANCEL, 1.0)
+        async with asyncio.timeout(5):
+            while (over := await visitor.store.operations.get(begun.id)).state == "running":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert over.done == 1
+    await stop(running)
 
 
 async def test_two_processes_share_the_work_and_count_it_once(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 
 from app.state.connect import UNREACHABLE
-from app.state.events import Event
+from app.state.events import Event, Events, Place
+from app.state.sessions import Sessions
 from app.state.store import Store
 from app.web import main
-from app.web.dashboard import hub, live
+from app.web.dashboard import hub
 from app.web.dashboard.topics import Feed, Frame, Message, Rows, Topic
 from app.web.main import create_app
 from tests.web.test_dashboard import MASTER, Site, ask
@@ -26,6 +28,7 @@ class Board(Topic):
     texts: Mapping[str, str] = {"a": "<p id=a>1</p>", "b": "<p id=b>1</p>"}
     period = 0.0
     looks = 0
+    renderings = 0
 
     def touched(self, event: Event) -> bool:
         return False
@@ -37,6 +40,7 @@ class Board(Topic):
         return self.texts
 
     def render(self, seen: Mapping[str, str], acts: bool) -> Mapping[str, str]:
+        Board.renderings += 1
         return {**seen, "c": "<p id=c>act</p>"} if acts else seen
 
 
@@ -84,13 +88,31 @@ async def site(store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(hub, "BEAT", 0.02)
     monkeypatch.setattr(hub, "PAUSE", 0.0)
     monkeypatch.setattr(Board, "texts", dict(Board.texts))
+    async with process(redis_url) as app:
+        viewer = await app.state.users.add("vera", "viewer", "no hash")
+        yield Site(app, store, await app.state.sessions.begin(viewer))
+
+
+@pytest.fixture
+async def other(site: Site, redis_url: str) -> AsyncIterator[Starlette]:
+    """A second process."""
+    async with process(redis_url) as app:
+        yield app
+
+
+@asynccontextmanager
+async def process(redis_url: str) -> AsyncIterator[Starlette]:
     app = create_app(redis_url, MASTER)
-    viewer = await app.state.users.add("vera", "viewer", "no hash")
-    yield Site(app, store, await app.state.sessions.begin(viewer))
+    yield app
     await app.state.hub.close()
+    await settled(app)
+    await app.state.store.close()
+
+
+async def settled(app: Starlette) -> None:
+    """What is done beside requests has been done."""
     if app.state.tasks:
         await asyncio.wait(app.state.tasks)
-    await app.state.store.close()
 
 
 class Stream:
@@ -134,16 +156,17 @@ class Stream:
 
     async def next(self, within: float = 5.0) -> str:
         """The next event that says something: its name, or its data."""
-        while True:
-            text = (await asyncio.wait_for(self._parts.get(), within)).decode()
-            fields = re.findall(r"^(\w+): ?(.*)$", text, re.M)
-            self.mark = dict(fields).get("id", self.mark)
-            name = dict(fields).get("event", "")
-            data = "\n".join(value for field, value in fields if field == "data")
-            if name not in ("", "beat"):
-                return f"{name} {data}".strip()
-            if data:
-                return data
+        async with asyncio.timeout(within):
+            while True:
+                text = (await self._parts.get()).decode()
+                fields = re.findall(r"^(\w+): ?(.*)$", text, re.M)
+                self.mark = dict(fields).get("id", self.mark)
+                name = dict(fields).get("event", "")
+                data = "\n".join(value for field, value in fields if field == "data")
+                if name not in ("", "beat"):
+                    return f"{name} {data}".strip()
+                if data:
+                    return data
 
     async def rest(self) -> str:
         """All that has come and comes within a moment."""
@@ -158,6 +181,14 @@ class Stream:
 
 def stream(site: Site, query: str, mark: str = "", app: Starlette | None = None) -> Stream:
     return Stream(app or site.app, site.signed_in, f"tab=t1&{query}", mark)
+
+
+def cookie(site: Site) -> str:
+    return dict(site.signed_in)["cookie"].partition("=")[2]
+
+
+def signed_in(cookie: str) -> list[tuple[str, str]]:
+    return [("host", "localhost:8000"), ("cookie", f"ffgrid={cookie}")]
 
 
 def regions(text: str) -> list[str]:
@@ -184,8 +215,7 @@ async def test_how_long_ago_something_was_is_no_news(site: Site, monkeypatch: py
         assert "9 s ago" in (await site.get("/live?t=summary")).text
 
 
-async def test_another_process_goes_on_where_the_first_one_ended(site: Site, redis_url: str):
-    other = create_app(redis_url, MASTER)
+async def test_another_process_goes_on_where_the_first_one_ended(site: Site, other: Starlette):
     async with stream(site, "t=summary,rows") as tab:
         await tab.next()
         first = await site.submit(number=1)
@@ -193,8 +223,6 @@ async def test_another_process_goes_on_where_the_first_one_ended(site: Site, red
     second = await site.submit(number=2)
     async with stream(site, "t=summary,rows", tab.mark, other) as tab:
         assert regions(await tab.rest()) == [f"job-{second}"]
-    await other.state.hub.close()
-    await other.state.store.close()
 
 
 async def test_who_missed_too_much_reads_his_lists_again(site: Site, monkeypatch: pytest.MonkeyPatch):
@@ -235,23 +263,103 @@ async def test_a_session_holds_few_streams_and_a_tab_may_come_back(site: Site):
     fifth = await site.get("/events?t=summary&tab=tab5")
     again = Stream(site.app, site.signed_in, "t=summary&tab=tab2")
     assert regions(await again.next()) == ["a", "b"]
+    await held.pop(2).__aexit__()  # which had that tab's place before
+    await settled(site.app)
+    async with asyncio.timeout(5):  # a stream would not end
+        then = await site.get("/events?t=summary&tab=tab5")
     for one in (*held, again):
         await one.__aexit__()
 
-    assert (fifth.status, fifth.text) == (204, "")
+    assert (fifth.status, fifth.text) == (then.status, then.text) == (204, "")
     async with stream(site, "t=summary") as tab:
         assert await tab.next()
 
 
-async def test_a_stream_ends_with_its_session(site: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "ASK_AGAIN", 0.0)
+async def test_a_stream_ends_when_its_session_is_too_old(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub, "ASK_EVERY", 1)
     monkeypatch.setattr(hub, "ALIVE", 0.05)
     async with stream(site, "t=summary") as tab:
         await tab.next()
         assert await tab.rest() == ""
-        await site.app.state.sessions.end(dict(site.signed_in)["cookie"].partition("=")[2])
+        session, *_ = site.app.state.sessions.claimed(cookie(site))
+        await site.store.redis.delete(site.store.keys.session(session))
         assert await tab.next() == "logout"
         await asyncio.wait_for(tab.task, 5)
+
+
+ENDS: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
+    "signed out": lambda state, cookie: state.sessions.end(cookie),
+    "removed": lambda state, _: state.users.remove("vera"),
+    "another role": lambda state, _: state.users.set_role("vera", "operator"),
+    "another password": lambda state, _: state.users.set_password("vera", "another hash"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_what_ends_a_session_at_one_process_ends_its_streams_at_the_others(
+    site: Site, other: Starlette, how: str
+):
+    state = site.app.state
+    eve = await state.sessions.begin(await state.users.add("eve", "viewer", "no hash"))
+    async with (
+        stream(site, "t=summary", app=other) as tab,
+        Stream(other, signed_in(eve), "t=summary&tab=t2") as hers,
+    ):
+        await tab.next()
+        await hers.next()
+        await ENDS[how](state, cookie(site))
+        assert await tab.next() == "logout"
+        await asyncio.wait_for(tab.task, 5)
+        assert await hers.rest() == ""
+
+
+async def test_a_stream_ends_when_its_tab_has_another_one(
+    site: Site, other: Starlette, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(hub, "ASK_EVERY", 1)
+    monkeypatch.setattr(hub, "ALIVE", 0.05)
+    async with stream(site, "t=summary") as left, stream(site, "t=summary", app=other) as tab:
+        await tab.next()
+        await asyncio.wait_for(left.task, 5)
+        assert await tab.rest() == ""
+        assert not tab.task.done()
+
+
+async def test_a_session_that_ends_before_its_tab_is_known_is_noticed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody is told of that: the hub reads already what happens, and knows only the tabs that it has."""
+    state = site.app.state
+    hold = Sessions.hold
+
+    async def hold_late(sessions: Sessions, cookie: str, tab: str) -> str:
+        held = await hold(sessions, cookie, tab)
+        await sessions.end(cookie)
+        return held
+
+    eve = await state.sessions.begin(await state.users.add("eve", "viewer", "no hash"))
+    async with Stream(site.app, signed_in(eve), "t=summary&tab=t2") as first:
+        await first.next()
+        monkeypatch.setattr(Sessions, "hold", hold_late)
+        async with stream(site, "t=summary") as tab:
+            assert await tab.next() == "logout"
+
+
+async def test_a_session_that_ends_before_anybody_reads_of_it_is_noticed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    begun, here = asyncio.Event(), Events.here
+
+    async def here_late(events: Events) -> Place:
+        await begun.wait()
+        await site.app.state.sessions.end(cookie(site))
+        return await here(events)
+
+    monkeypatch.setattr(Events, "here", here_late)
+    async with stream(site, "t=summary") as tab:
+        await tab.next()
+        begun.set()
+        assert await tab.next() == "logout"
 
 
 async def test_an_outage_is_told_and_what_is_shown_stays(site: Site):
@@ -290,11 +398,23 @@ async def test_without_tabs_nothing_is_looked_at(site: Site):
     assert Board.looks == looks
 
 
+async def test_what_is_as_it_was_is_not_rendered_again(site: Site):
+    async with stream(site, "t=summary") as tab:
+        await tab.next()
+        looks, renderings = Board.looks, Board.renderings
+        await tab.rest()
+
+        assert Board.looks > looks
+        assert Board.renderings == renderings
+
+
 async def test_who_may_act_gets_what_he_acts_with_and_nobody_else(site: Site):
     operator = await site.app.state.users.add("olga", "operator", "no hash")
     cookie = await site.app.state.sessions.begin(operator)
-    theirs = [("host", "localhost:8000"), ("cookie", f"ffgrid={cookie}")]
-    async with stream(site, "t=summary") as tab, Stream(site.app, theirs, "t=summary&tab=x") as other:
+    async with (
+        stream(site, "t=summary") as tab,
+        Stream(site.app, signed_in(cookie), "t=summary&tab=x") as other,
+    ):
         assert regions(await tab.next()) == ["a", "b"]
         assert regions(await other.next()) == ["a", "b", "c"]
 

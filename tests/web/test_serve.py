@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import signal
 import socket
 import sys
 import termios
@@ -128,7 +129,7 @@ def test_the_kernel_does_not_end_a_connection_because_its_caller_is_stopped(loop
 def test_a_server_looks_for_hosts_that_have_vanished(
     loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "SILENT_TICKS", 2)
+    monkeypatch.setattr(serve, "SILENT_TICKS", 1)
     app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("here"))])
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, timeout_keep_alive=60, timeout_graceful_shutdown=1
@@ -155,5 +156,20 @@ def test_a_server_looks_for_hosts_that_have_vanished(
         finally:
             server.should_exit = True
             await serving
+
+    loop.run(look())
+
+
+def test_a_signal_is_not_waited_for(loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "TICK", 1e6)
+    config = uvicorn.Config(Starlette(), lifespan="off", log_config=None)
+    config.load()
+    server = serve.Server(config, Leaving())
+
+    async def look() -> None:
+        looking = asyncio.create_task(server.main_loop())
+        await asyncio.sleep(0)
+        server.handle_exit(signal.SIGTERM, None)
+        await asyncio.wait_for(looking, 20)
 
     loop.run(look())

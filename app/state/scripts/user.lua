@@ -1,5 +1,5 @@
 -- Makes, changes or removes one user of the dashboard, if nobody has changed that user meanwhile and an admin is left.
--- A repetition of what has been done already does nothing.
+-- A repetition of what has been done already does nothing. All processes that show pages to that user are told.
 --
 -- KEYS[1]  users                   {ff}:users
 -- KEYS[2]  the first-run link, or nothing: then it is burnt, and there must be no user yet   {ff}:link:<id>
@@ -39,4 +39,5 @@ elseif after == "" then
 else
   redis.call("HSET", users, name, after)
 end
+redis.call("XADD", K.access, "MAXLEN", "~", 1000, "*", "user", name)
 return "ok"

@@ -17,7 +17,7 @@ from app.web.api.answering import ANYBODY
 from app.web.api.lists import only_own
 from app.web.auth import signed
 from app.web.bulk import COUNTING, dry, prepare, told
-from app.web.parts import store
+from app.web.parts import bulkwork, store
 from app.web.problems import Problem
 from app.web.views import answer
 from app.wire.messages import BULK
@@ -40,7 +40,7 @@ async def bulk(request: Request, client: Client, body: bytes) -> Response:
         shown = [views.job(job) for job in told_first.jobs]
         total, exact = told_first.total, told_first.exact
         return answer({"action": work.action, "total": total, "exact": exact, "jobs": shown})
-    begun = await store(request).operations.undertake(asked.key, work, COUNTING)
+    begun = await bulkwork(request).begin(asked.key, work, COUNTING)
     await store(request).activity.add(work.by, f"began to {told(work)}", f"operation {begun.id}")
     return answer(view(begun), 202, {"Location": f"{BULK}/{begun.id}"})
 

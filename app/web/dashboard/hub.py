@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import TypeVar
 
 from app.state.connect import stop
-from app.state.events import START, Event, Events, number
+from app.state.events import START, Event, Events, Place, number
 from app.web.dashboard.door import AWAY
 from app.web.dashboard.shows import Growth, Show
 from app.web.dashboard.topics import Feed, Message, Rows, Topic, partial
@@ -22,7 +23,8 @@ from app.web.leaving import Leaving
 
 BEAT = 0.25  # seconds between two renderings: what happens meanwhile is one change
 # Seconds after which a tab is woken though nothing has changed: its stream says that it is alive.
-ALIVE = 10.0
+ALIVE = 15.0
+ASK_EVERY = 4  # times of that after which a tab asks whether its session still is
 PAUSE = 0.05  # seconds between two readings of events, of which each takes some hundred
 LARGE = 48_000  # characters of a feed in one message
 
@@ -43,6 +45,8 @@ class Tab:
         self.wake = asyncio.Event()
         self.shows = shows
         self.growth = growth
+        self.user = ""
+        self.in_doubt = True  # whether this is still who has opened it, is to be asked
         self.is_lost = False  # too much has happened since its mark: lists must be read anew
         self._hub = hub
         self._acts = acts
@@ -117,8 +121,8 @@ class Hub:
         self._shows: dict[str, Show] = {}
         self._growths: dict[str, Growth] = {}
         self._running: asyncio.Task[None] | None = None
-        self._read_to = ""  # the last event read ...
-        self.shown = ""  # ... and the last one that all frames have in them; "" while nobody reads
+        self._place = Place(START, START)  # how far has been read ...
+        self.shown = ""  # ... and the last event that all frames have in them; "" while nobody reads
         self.tabs: set[Tab] = set()
         self.is_away = False
 
@@ -175,8 +179,9 @@ class Hub:
                 part.tabs -= 1
             self._drop()
 
-    def keep(self, tab: Tab) -> None:
-        """Has the tab woken when something has changed."""
+    def keep(self, tab: Tab, user: str) -> None:
+        """Has the tab of that user woken when something has changed."""
+        tab.user = user
         self.tabs.add(tab)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
@@ -214,12 +219,15 @@ class Hub:
 
     async def _live(self) -> None:
         """Apart from what waits for Redis. One clock for all: a timeout in each tab would cost more than its event."""
-        while True:
+        for beat in count(1):
             await asyncio.sleep(ALIVE)
+            if beat % ASK_EVERY == 0:
+                self._doubt(self.tabs)
             self._wake()
 
     async def _watch(self) -> None:
-        self._read_to = await _patiently(self._events.last)
+        self._place = await _patiently(self._events.here)
+        self._doubt(self.tabs)  # what was before that, nobody has read
         reading = asyncio.create_task(self._read())
         try:
             while self._has_tabs:
@@ -230,7 +238,7 @@ class Hub:
             await stop(reading)
 
     async def _beat(self) -> None:
-        read_to = self._read_to
+        read_to = self._place.event
         due: list[Show | Growth] = [show for show in self._shows.values() if show.tabs and show.is_due]
         due += self._growths.values()
         results = await asyncio.gather(*(part.refresh() for part in due), return_exceptions=True)
@@ -247,16 +255,22 @@ class Hub:
 
     async def _read(self) -> None:
         while True:
-            found = await _patiently(lambda: self._events.wait(self._read_to))
-            for event in found:
+            news = await _patiently(lambda: self._events.wait(self._place))
+            for event in news.events:
                 for show in self._shows.values():
                     show.dirty = show.topic.touched(event) or show.dirty
-            if found:
-                self._read_to = found[-1].id
+            self._doubt(tab for tab in self.tabs if tab.user in news.users)
+            self._place = news.place
             await asyncio.sleep(PAUSE)
 
     def _wake(self) -> None:
         for tab in self.tabs:
+            tab.wake.set()
+
+    @staticmethod
+    def _doubt(tabs: Iterable[Tab]) -> None:
+        for tab in tabs:
+            tab.in_doubt = True
             tab.wake.set()
 
 

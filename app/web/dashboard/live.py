@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,7 +35,6 @@ from app.web.problems import Problem
 
 ALWAYS = "summary"  # the topic that every page shows
 MOST = 6  # that one page may show
-ASK_AGAIN = 60.0  # seconds after which it asks whether its session still is
 _MARK = re.compile(r"(\d{1,20}-\d{1,20})?~[0-9a-f.]{0,200}~(\d{1,20}-\d{1,20})?")
 _TAB = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -76,10 +74,11 @@ async def events(request: Request) -> Response:
     tab_name = request.query_params.get("tab", "")
     if not _TAB.fullmatch(tab_name):
         raise Problem(422, "invalid", "tab: expected 1 to 32 letters, digits, '-' or '_'")
-    if not await _sessions(request).hold(request.state.cookie, tab_name):
+    held = await _sessions(request).hold(request.state.cookie, tab_name)
+    if not held:
         return pages.empty(204)
     mark = _mark(request.headers.get("last-event-id", "") or request.query_params.get("mark", ""))
-    stream = _stream(request, topics, feed, mark, tab_name)
+    stream = _stream(request, topics, feed, mark, held)
     headers = {**pages.HEADERS, "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -95,24 +94,27 @@ async def live(request: Request) -> Response:
 
 
 async def _stream(
-    request: Request, topics: list[str], feed: str, mark: str, tab_name: str
+    request: Request, topics: list[str], feed: str, mark: str, held: str
 ) -> AsyncIterator[bytes]:
     try:
         async with hub(request).tab(topics, feed, _acts(request), mark) as tab:
-            async for event in _events(request, tab, tab_name):
+            async for event in _events(request, tab, held):
                 yield event
     finally:
-        _beside(request, _sessions(request).let_go(request.state.cookie, tab_name))
+        _beside(request, _sessions(request).let_go(request.state.cookie, held))
 
 
-async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[bytes]:
-    shared, user, is_away = hub(request), door.user(request), False
+async def _events(request: Request, tab: Tab, held: str) -> AsyncIterator[bytes]:
+    shared, is_away, begun = hub(request), False, False
     yield b"retry: 500\n: ffgrid\n\n"
-    asked = time.monotonic()
-    shared.keep(tab)
-    begun = False
+    shared.keep(tab, request.state.user.name)
     while not shared.is_over:
         try:
+            while tab.in_doubt:
+                last_word = await _last_word(request, tab, held)
+                if last_word is not None:
+                    yield last_word
+                    return
             if begun:
                 messages = await tab.next()
             else:
@@ -126,14 +128,19 @@ async def _events(request: Request, tab: Tab, tab_name: str) -> AsyncIterator[by
         if is_away != shared.is_away:
             is_away = shared.is_away
             yield b"event: queue\ndata: " + (b"away" if is_away else b"back") + b"\n\n"
-        if time.monotonic() - asked >= ASK_AGAIN:
-            asked = time.monotonic()
-            with suppress(*AWAY):
-                await _sessions(request).hold(request.state.cookie, tab_name)
-                if await _sessions(request).user(request.state.cookie) != user:
-                    yield b"event: logout\ndata: \n\n"
-                    return
         await tab.wake.wait()
+
+
+async def _last_word(request: Request, tab: Tab, held: str) -> bytes | None:
+    """None while session and user are as they were, and this is its tab's newest stream. Raises one of AWAY."""
+    tab.in_doubt = False
+    try:
+        if await _sessions(request).user(request.state.cookie) != door.user(request):
+            return b"event: logout\ndata: \n\n"
+        return None if await _sessions(request).hold_on(request.state.cookie, held) else b": another\n\n"
+    except AWAY:
+        tab.in_doubt = True
+        raise
 
 
 def _beside(request: Request, work: Coroutine[Any, Any, None]) -> None:

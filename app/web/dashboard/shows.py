@@ -24,6 +24,7 @@ class Show:
         self.dirty = True
         self.frames: dict[bool, Frame] = {}
         self._looked = float("-inf")
+        self._seen: object = self  # what the last look has found; nothing yet
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -60,8 +61,11 @@ class Show:
         except BaseException:
             self.dirty = True
             raise
+        is_news = seen != self._seen
         for acts, frame in self.frames.items():
-            frame.update(self.topic.render(seen, acts))
+            if is_news or not frame.version:
+                frame.update(self.topic.render(seen, acts))
+        self._seen = seen
 
 
 class Growth:

@@ -34,7 +34,10 @@ class Topic:
         raise NotImplementedError
 
     def render(self, seen: Any, acts: bool) -> Mapping[str, str]:
-        """The regions, by the ids of their elements. `acts`: for those who may do something, else for viewers."""
+        """The regions, by the ids of their elements. `acts`: for those who may do something, else for viewers.
+
+        The same every time for what is equal: then it is not asked again.
+        """
         raise NotImplementedError
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.farm import Farm, until
-from tests.whole.browser.tabs import Tabs, hide, is_current
+from tests.whole.browser.tabs import Tabs, is_current
 
 PASSWORD = "correct horse"
 # What is said of any plain HTTP under a name, and what these tests ask for at another's.
@@ -75,8 +75,6 @@ def test_signing_in_leads_on_and_signing_out_holds_at_the_other_process(farm: Fa
     page.get_by_role("button", name="Sign out ada").click()
     expect(page.get_by_role("heading")).to_have_text("Sign in")
 
-    hide(second, True)
-    hide(second, False)  # it is asked who it is when it goes on
     expect(second).to_have_url(f"{other}/login")
 
 

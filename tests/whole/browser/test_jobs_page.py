@@ -113,3 +113,52 @@ def test_all_that_match_are_run_again_without_a_script(farm: Farm, tabs: Tabs, b
     while len(fresh()) < 4:
         page.wait_for_timeout(200)
     assert {farm.job(one)["retry_of"] for one in fresh()} == set(made)
+
+
+def test_a_list_is_walked_with_keys_while_it_changes(tabs: Tabs, backstage: Backstage):
+    """19."""
+    backstage.queue(3, TRAP, "walked")
+    page = tabs.open("/jobs?q=walked", "operator")
+    is_current(page)
+    shown = rows(page)
+    one, other, last = (page.locator(f"#job-{job_id}") for job_id in shown)
+    for keys, row in (("j", one), ("jj", last), ("j", last), ("k", other)):
+        for key in keys:
+            page.keyboard.press(key)
+        expect(row.get_by_role("link")).to_be_focused()
+
+    backstage.cancel(shown[1], "not wanted any more")
+    expect(other.locator(".badge")).to_contain_text("cancelled")
+    expect(other.get_by_role("link")).to_be_focused()
+    page.keyboard.press("x")
+    expect(other.get_by_role("checkbox")).to_be_checked()
+    expect(other.get_by_role("checkbox")).to_be_focused()
+    expect(page.locator("#selected")).to_have_text("1 selected")
+    page.keyboard.press("k")
+    expect(one.get_by_role("link")).to_be_focused()
+
+    page.keyboard.press("j")
+    other.evaluate("(row) => row.remove()")
+    page.keyboard.press("j")  # what stands in its place now
+    expect(last.get_by_role("link")).to_be_focused()
+    page.keyboard.press("Control+k")
+    expect(last.get_by_role("link")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    search = page.get_by_label("Command or id")
+    expect(search).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.type("jkx?/")
+    expect(search).to_have_value("walkedjkx?/")
+    expect(page.get_by_text("No job matches.")).to_be_visible()
+
+    page.goto(f"{tabs.url}/jobs?q=walked")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.keyboard.press("Enter")  # not the first button of the form that the box is of
+    expect(page).to_have_url(re.compile(rf"/jobs/{shown[0]}$"))
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    expect(page).to_have_url(re.compile(r"/jobs$"))

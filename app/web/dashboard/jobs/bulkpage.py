@@ -18,7 +18,7 @@ from app.web.dashboard.acting import acted, record
 from app.web.dashboard.forms import form
 from app.web.dashboard.jobs import jobrows
 from app.web.dashboard.jobs.joblist import WORDS, asked_for, at
-from app.web.parts import store
+from app.web.parts import bulkwork, store
 from app.web.problems import Problem
 from app.web.words import number
 
@@ -58,7 +58,7 @@ async def begin(request: Request) -> Response:
     """Begins what was confirmed. Sent twice, it begins once."""
     fields = await form(request)
     work = await _work(request, fields)
-    begun = await store(request).operations.undertake(fields.get("key", ""), work, bulk.COUNTING)
+    begun = await bulkwork(request).begin(fields.get("key", ""), work, bulk.COUNTING)
     await record(request, f"began to {bulk.told(work)}", f"operation {begun.id}")
     return acted(request, "It has begun.", back="/jobs#operations")
 

@@ -69,7 +69,9 @@ class Summary(Topic):
 
 
 class Running(Topic):
-    """What runs now: looked at with every report of progress."""
+    """What runs now: looked at with every report of progress, and now and then."""
+
+    period = 5.0
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
@@ -89,7 +91,7 @@ class Running(Topic):
 class Overview(Topic):
     """What has failed, who works, and what is new."""
 
-    period = 4.0
+    period = 5.0
 
     def __init__(self, jobs: Jobs, workers: Workers) -> None:
         self._jobs = jobs
