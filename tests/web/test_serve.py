@@ -28,11 +28,13 @@ from tests.cutter import vanish
 class Ends(asyncio.Protocol):
     """The server's end of a connection: sends more than the peer has room for."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: asyncio.Queue[Ends]) -> None:
         self.lost = asyncio.Event()
+        self._made = made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._made.put_nowait(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost.set()
@@ -50,13 +52,8 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Runner]:
 async def connected() -> AsyncIterator[tuple[Ends, socket.socket]]:
     """A connection as coordinators accept it, and the caller's end of it, which nobody reads."""
     made = asyncio.Queue[Ends]()
-
-    def protocol() -> Ends:
-        made.put_nowait(end := Ends())
-        return end
-
     listener = serve.listen("127.0.0.1", 0)
-    server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+    server = await asyncio.get_running_loop().create_server(lambda: Ends(made), sock=listener)
     with socket.create_connection(listener.getsockname()) as caller:
         end = await asyncio.wait_for(made.get(), 5)
         yield end, caller
