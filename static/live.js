@@ -36,7 +36,10 @@
   });
   document.addEventListener("htmx:sse:close", lost);
   document.addEventListener("queue", (event) => say(event.detail.data === "away" ? "queue" : "live"));
-  document.addEventListener("logout", () => location.reload());
+  // The page that signs out is led on by the answer to that.
+  let leaves = false;
+  document.addEventListener("submit", (event) => { leaves ||= event.target.matches("form[action$='/logout']"); });
+  document.addEventListener("logout", () => { if (!leaves) location.reload(); });
 
   const tend = () => {
     if (document.hidden || !one("live")) return;
