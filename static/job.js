@@ -6,17 +6,19 @@
   if (!pane) return;
 
   const follow = document.getElementById("follow");
-  let follows = true, moved = 0;
+  let follows = true, last = 0; // the place that was looked at last
   const set = (on) => {
     follows = on;
     follow.setAttribute("aria-pressed", on);
     follow.textContent = on ? "Following" : "Paused: follow";
     if (on) toEnd();
   };
-  const toEnd = () => { moved = Date.now(); pane.scrollTop = pane.scrollHeight; };
+  const toEnd = () => { pane.scrollTop = pane.scrollHeight; last = pane.scrollTop; };
   const atEnd = () => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 4;
+  const wentUp = () => pane.scrollTop < last - 1 && !atEnd(); // only a reader does that
 
   const tend = () => {
+    if (follows && wentUp()) set(false);
     for (const over of log.querySelectorAll(".over")) {
       const before = over.previousElementSibling;
       if (before && !before.textContent.endsWith("\n")) before.remove();
@@ -38,7 +40,8 @@
   follow.addEventListener("click", () => set(!follows));
   document.getElementById("to-end").addEventListener("click", () => set(true));
   pane.addEventListener("scroll", () => {
-    if (Date.now() - moved > 100 && follows !== atEnd()) set(atEnd());
+    if (follows ? wentUp() : atEnd()) set(!follows);
+    last = pane.scrollTop;
   }, { passive: true });
   tend();
 })();

@@ -59,7 +59,8 @@ class View:
     def note(self, sentence: str) -> None:
         """Nobody answers."""
         if self._is_live:
-            self._draw(painted("no coordinator answers, trying again", OTHER_COLOUR, self._out))
+            fits = "no coordinator answers, trying again"[: (columns(self._out) or 80) - 1]
+            self._draw(painted(fits, OTHER_COLOUR, self._out))
         else:
             say(sentence)
 

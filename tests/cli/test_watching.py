@@ -91,7 +91,7 @@ def screen(farm: Farm, *args: str, columns: int = 80, **env: str) -> Iterator[Sc
 
 @pytest.fixture(scope="module")
 def film(farm: Farm) -> Path:
-    return farm.media("watched.mkv", seconds=3)
+    return farm.media("watched.mkv", seconds=6)  # longer than a busy machine takes to begin to watch it
 
 
 def submitted(farm: Farm, *command: str) -> str:

@@ -17,6 +17,12 @@ MOST = 2000  # nodes of the pane
 LINES = 200_000
 JOB = re.compile(r"/jobs/[0-9A-Z]{26}$")
 CUT = ("net::ERR_", "Failed to fetch", "network error", "status of 50[23]")
+# Just when something has come, and the pane has followed it.
+GO_UP = """async (pane) => {
+    pane.firstElementChild.append(document.createElement("span"));
+    for (const _ of "ab") await new Promise(requestAnimationFrame);
+    pane.scrollTop -= 900;
+}"""
 AT_END = "(pane) => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 4"
 SEEN = """(pane) => [...pane.querySelectorAll("span")].find((one) =>
     one.getBoundingClientRect().bottom > pane.getBoundingClientRect().top + 2).textContent"""
@@ -88,7 +94,7 @@ def test_what_is_read_stays_where_it_is_while_the_log_grows(tabs: Tabs, backstag
     page = tabs.open(f"/jobs/{taken.lease.id}")
     is_current(page)
     is_at_end(page)
-    pane_of(page).evaluate("(pane) => { pane.scrollTop -= 900; }")
+    pane_of(page).evaluate(GO_UP)
     expect(page.locator("#follow")).to_have_attribute("aria-pressed", "false")
     seen = pane_of(page).evaluate(SEEN)
     printed(backstage, taken, numbered(300, 50, 1))
