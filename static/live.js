@@ -30,16 +30,21 @@
   document.addEventListener("htmx:sse:after:connection", () => { alive(); say("live"); });
   document.addEventListener("htmx:sse:before:message", alive);
   document.addEventListener("htmx:sse:error", (event) => {
-    if (event.detail.status === 401) location.reload(); // to sign in
+    if (event.detail.status === 401) signIn();
     lost();
     say(event.detail.status === 503 ? "queue" : "web");
   });
   document.addEventListener("htmx:sse:close", lost);
   document.addEventListener("queue", (event) => say(event.detail.data === "away" ? "queue" : "live"));
-  // The page that signs out is led on by the answer to that.
+  document.addEventListener("logout", () => signIn());
+
+  // Nothing is asked for any more. The page that signs out is led on by the answer to that.
   let leaves = false;
   document.addEventListener("submit", (event) => { leaves ||= event.target.matches("form[action$='/logout']"); });
-  document.addEventListener("logout", () => { if (!leaves) location.reload(); });
+  const signIn = () => {
+    one("live")?.remove();
+    if (!leaves) location.reload();
+  };
 
   const tend = () => {
     if (document.hidden || !one("live")) return;

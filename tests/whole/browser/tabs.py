@@ -36,6 +36,8 @@ FLAGS = [
     "--host-resolver-rules=MAP lab.local 127.0.0.1, MAP evil.test 127.0.0.1",
 ]
 OURS = ("127.0.0.1", "lab.local")
+# What a browser has to say of a coordinator that is gone, or of a proxy without one.
+CUT = ("net::ERR_", "Failed to fetch", "network error", "status (of )?50[23]")
 PEOPLE = {"viewer": "vera", "operator": "otto", "admin": "ada"}
 STREAM = "text/event-stream"
 # A headless browser hides no page by itself, so pages are told what to believe.

@@ -11,12 +11,11 @@ from playwright.sync_api import Locator, Page, expect
 from tests.farm import ROOT_NAME, Farm, until
 from tests.whole.browser.backstage import Backstage, Taken
 from tests.whole.browser.scene import SOURCE, submit
-from tests.whole.browser.tabs import Tabs, is_current
+from tests.whole.browser.tabs import CUT, Tabs, is_current
 
 MOST = 2000  # nodes of the pane
 LINES = 200_000
 JOB = re.compile(r"/jobs/[0-9A-Z]{26}$")
-CUT = ("net::ERR_", "Failed to fetch", "network error", "status of 50[23]")
 # Just when something has come, and the pane has followed it.
 GO_UP = """async (pane) => {
     pane.firstElementChild.append(document.createElement("span"));

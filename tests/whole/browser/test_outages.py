@@ -9,10 +9,9 @@ from playwright.sync_api import Page, expect
 from tests.farm import Farm, until
 from tests.whole.browser.backstage import Backstage
 from tests.whole.browser.scene import NOWHERE, Scene
-from tests.whole.browser.tabs import Tabs, is_current, queued
+from tests.whole.browser.tabs import CUT, Tabs, is_current, queued
 
 # What a console says of a connection that ends, or of an answer that is 502 or 503.
-CUT = ("net::ERR_", "Failed to fetch", "network error", "status of 50[23]")
 AT_ONCE = 8.0  # seconds after which a process that was asked to end is killed
 
 
