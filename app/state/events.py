@@ -6,7 +6,7 @@ Beside it, in the same read: the users of whom somebody who shows them something
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.state.connect import BLOCK, Connection
 from app.state.keys import Keys
@@ -53,15 +53,14 @@ class Events:
 
     async def last(self) -> str:
         """The id of the last event; START before the first."""
-        newest = await self._redis.xrevrange(self._key, count=1)
-        return newest[0][0].decode() if newest else START
+        return _id(await self._redis.xrevrange(self._key, count=1))
 
     async def here(self) -> Place:
         """How far both streams go now."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.xrevrange(self._key, count=1)
             pipe.xrevrange(self._access, count=1)
-            return Place(*(newest[0][0].decode() if newest else START for newest in await pipe.execute()))
+            return Place(*map(_id, await pipe.execute()))
 
     async def wait(self, after: Place) -> News:
         """What has happened since, at most COUNT of each stream; nothing when nothing happens for a while."""
@@ -91,6 +90,11 @@ def number(entry: str) -> tuple[int, int]:
     """An entry's id as numbers that can be compared. Raises ValueError."""
     ms, _, serial = entry.partition("-")
     return int(ms), int(serial)
+
+
+def _id(newest: list[Any]) -> str:
+    """Of the last entry of a stream, if it has one."""
+    return newest[0][0].decode() if newest else START
 
 
 def _event(entry: bytes, fields: dict[bytes, bytes]) -> Event:

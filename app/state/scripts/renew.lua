@@ -1,5 +1,6 @@
 -- Gives jobs that an older ffgrid has stored what this one keeps of each: its place in the lists by state, or in none
--- where it is ffgrid's own, and its labels as fields. What it has already stays as it is, so that this may come twice, and while the jobs move.
+-- where it is ffgrid's own, and its labels as fields. What it has already stays as it is, so that this may come twice,
+-- and while the jobs move.
 --
 -- KEYS[1]  the schema that is stored      {ff}:schema
 -- ARGV[1]  the schema that all jobs have after these, or "0" while some may not

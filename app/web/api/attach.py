@@ -60,10 +60,7 @@ async def attach(socket: WebSocket) -> None:
         return
     await socket.accept()
     code = await _relay(caller)
-    tasks: set[asyncio.Task[None]] = socket.app.state.tasks
-    task = asyncio.create_task(_left(caller, code))
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
+    parts.beside(socket, _left(caller, code))
 
 
 async def _admit(socket: WebSocket) -> Caller:

@@ -13,7 +13,7 @@ from app.state.clients import Client
 from app.state.listing import Filter
 from app.state.operations import NoSuchOperation, Operation
 from app.web import filters, schema, views
-from app.web.api.answering import ANYBODY
+from app.web.api.answering import ANYBODY, noted
 from app.web.api.lists import only_own
 from app.web.auth import signed
 from app.web.bulk import COUNTING, dry, prepare, told
@@ -41,7 +41,7 @@ async def bulk(request: Request, client: Client, body: bytes) -> Response:
         total, exact = told_first.total, told_first.exact
         return answer({"action": work.action, "total": total, "exact": exact, "jobs": shown})
     begun = await bulkwork(request).begin(asked.key, work, COUNTING)
-    await store(request).activity.add(work.by, f"began to {told(work)}", f"operation {begun.id}")
+    await noted(request, client, f"began to {told(work)}", f"operation {begun.id}")
     return answer(view(begun), 202, {"Location": f"{BULK}/{begun.id}"})
 
 

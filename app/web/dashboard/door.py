@@ -17,9 +17,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.state.connect import UNREACHABLE
-from app.state.sessions import OLD_MS, Sessions
+from app.state.sessions import OLD_MS
 from app.state.users import User
 from app.web import pages
+from app.web.parts import sessions
 from app.web.visit import Reception, Visit
 from app.web.words import shortened, visible
 
@@ -129,7 +130,7 @@ class Door:
         needed = self._needed[request.method]
         try:
             async with asyncio.timeout(PATIENCE):
-                user = request.state.user = await _sessions(request).user(cookie) if cookie else None
+                user = request.state.user = await sessions(request).user(cookie) if cookie else None
         except AWAY:
             request.state.user = None
             return outage(request) if needed else None
@@ -217,9 +218,4 @@ def set_cookie(request: Request, response: Response, value: str) -> Response:
 def user(request: Request) -> User | None:
     """Who asks, behind the door."""
     found: User | None = request.state.user
-    return found
-
-
-def _sessions(request: Request) -> Sessions:
-    found: Sessions = request.app.state.sessions
     return found

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Coroutine
@@ -26,11 +25,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from app.state.sessions import Sessions
 from app.web import pages
 from app.web.dashboard import door
 from app.web.dashboard.door import AWAY
 from app.web.dashboard.hub import Hub, Tab, Unknown
+from app.web.parts import beside, sessions
 from app.web.problems import Problem
 
 ALWAYS = "summary"  # the topic that every page shows
@@ -74,7 +73,7 @@ async def events(request: Request) -> Response:
     tab_name = request.query_params.get("tab", "")
     if not _TAB.fullmatch(tab_name):
         raise Problem(422, "invalid", "tab: expected 1 to 32 letters, digits, '-' or '_'")
-    held = await _sessions(request).hold(request.state.cookie, tab_name)
+    held = await sessions(request).hold(request.state.cookie, tab_name)
     if not held:
         return pages.empty(204)
     mark = _mark(request.headers.get("last-event-id", "") or request.query_params.get("mark", ""))
@@ -101,7 +100,7 @@ async def _stream(
             async for event in _events(request, tab, held):
                 yield event
     finally:
-        _beside(request, _sessions(request).let_go(request.state.cookie, held))
+        beside(request, _quietly(sessions(request).let_go(request.state.cookie, held)))
 
 
 async def _events(request: Request, tab: Tab, held: str) -> AsyncIterator[bytes]:
@@ -135,23 +134,16 @@ async def _last_word(request: Request, tab: Tab, held: str) -> bytes | None:
     """None while session and user are as they were, and this is its tab's newest stream. Raises one of AWAY."""
     tab.in_doubt = False
     try:
-        if await _sessions(request).user(request.state.cookie) != door.user(request):
+        if await sessions(request).user(request.state.cookie) != door.user(request):
             return b"event: logout\ndata: \n\n"
-        return None if await _sessions(request).hold_on(request.state.cookie, held) else b": another\n\n"
+        return None if await sessions(request).hold_on(request.state.cookie, held) else b": another\n\n"
     except AWAY:
         tab.in_doubt = True
         raise
 
 
-def _beside(request: Request, work: Coroutine[Any, Any, None]) -> None:
-    """Has it done after this request, which may have been cut off; without Redis it is not done."""
-    tasks: set[asyncio.Task[None]] = request.app.state.tasks
-    task = asyncio.create_task(_quietly(work))
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
-
-
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Without Redis it is not done."""
     with suppress(*AWAY):
         await work
 
@@ -182,11 +174,6 @@ def _asked(request: Request) -> tuple[list[str], str]:
 def _mark(text: str) -> str:
     """The mark, or "" for what is none: everything is sent then."""
     return text if _MARK.fullmatch(text) else ""
-
-
-def _sessions(request: Request) -> Sessions:
-    found: Sessions = request.app.state.sessions
-    return found
 
 
 ROUTES: list[BaseRoute] = [Route("/events", events), Route("/live", live)]

@@ -17,7 +17,7 @@ from app.state.users import BadLink, BadUser, User, Users
 from app.web import pages
 from app.web.dashboard import door
 from app.web.dashboard.forms import form
-from app.web.parts import store
+from app.web.parts import sessions, store, users
 from app.web.words import visible
 
 WRONG = "That name and that password do not belong together."
@@ -110,18 +110,6 @@ async def _enter(request: Request, user: User, back: str) -> Response:
 
 def _login(status: int, said: str = "", name: str = "", next: str = "/", first: bool = False) -> Response:  # noqa: A002 - the field's name
     return pages.page("login.html", status, said=said, name=visible(name), next=next, first=first)
-
-
-def users(request: Request) -> Users:
-    """Who may use the dashboard."""
-    found: Users = request.app.state.users
-    return found
-
-
-def sessions(request: Request) -> Sessions:
-    """Who of them is signed in."""
-    found: Sessions = request.app.state.sessions
-    return found
 
 
 ROUTES: list[BaseRoute] = [

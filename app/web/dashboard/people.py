@@ -17,8 +17,7 @@ from app.web import pages
 from app.web.dashboard import door, live
 from app.web.dashboard.acting import record
 from app.web.dashboard.forms import form
-from app.web.dashboard.login import users
-from app.web.parts import store
+from app.web.parts import store, users
 from app.web.words import visible
 from app.wire import keyfile
 
