@@ -331,7 +331,8 @@ async def test_what_is_sent_again_elsewhere_is_kept_once(site: Site) -> None:
     job_id = site.submit(attach=True)
 
     async def has_all() -> bool:
-        return len(await sent(site, job_id)) >= 6
+        # The first is left out where the other process was faster: none is taken after a later one.
+        return {number for number, _, _ in await sent(site, job_id)} >= {2, 3, 4, 5, 6}
 
     with Attached(site.port(0), site.client, job_id) as one:
         for number in (1, 2, 3):
